@@ -1,0 +1,1 @@
+"""NumPy or CuPy behind one small backend."""

@@ -1,0 +1,1 @@
+"""Data sets: one HDF5 layout, its readers, partitions and preparation."""

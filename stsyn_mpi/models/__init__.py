@@ -1,0 +1,1 @@
+"""Models on one flat float32 parameter vector."""

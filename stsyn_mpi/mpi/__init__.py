@@ -1,0 +1,1 @@
+"""The real machine: ranks, messages, and the drivers of root and worker."""

@@ -1,0 +1,1 @@
+"""The HDF5 run file: schema, writer and reader."""

@@ -1,0 +1,1 @@
+"""The virtual machine: delay laws and, on them, a virtual clock."""
