@@ -1,0 +1,100 @@
+"""Checks of a configuration that need no file and no MPI."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.spec import choose, parse_spec
+
+if TYPE_CHECKING:
+    from stsyn_mpi.config import TrainConfig
+
+STRATEGIES = ("stsyn", "local-sgd")
+WAITING_FOR_ALL = ("local-sgd",)
+PARTITIONS = ("iid", "shards", "dirichlet")
+MODELS = ("softmax", "mlp", "cnn")
+_CHOICES = {
+    "strategy": STRATEGIES,
+    "log_level": ("debug", "info", "warning", "error"),
+    "wait": ("auto", "block", "poll"),
+    "device": ("auto", "cpu"),
+}
+_NAMED = {"partition": PARTITIONS, "model": MODELS}
+_AT_LEAST = {
+    "workers": 1,
+    "wait_for": 1,
+    "target_updates": 1,
+    "rounds": 1,
+    "batch_size": 1,
+    "eval_every": 0,
+    "seed": 0,
+    "upload_buffers": 1,
+    "blas_threads": 1,
+}
+_BELOW_2_63 = 2**63
+
+
+def check(config: TrainConfig) -> None:
+    """Check one configuration, see `TrainConfig.validate`."""
+    for name, allowed in _CHOICES.items():
+        choose(getattr(config, name), allowed, flag(name))
+    for name, allowed in _NAMED.items():
+        choose(parse_spec(getattr(config, name), flag(name)).name, allowed, flag(name))
+    _check_counts(config)
+    _check_numbers(config)
+    _check_laws(config)
+
+
+def flag(name: str) -> str:
+    """Return the option's name as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _refuse(name: str, value: Any, allowed: str) -> None:
+    raise InputError(f"{flag(name)} must be {allowed}, got {value!r}")
+
+
+def _check_counts(config: TrainConfig) -> None:
+    for name, minimum in _AT_LEAST.items():
+        value = getattr(config, name)
+        if value is not None and not minimum <= value < _BELOW_2_63:
+            _refuse(name, value, f"a whole number >= {minimum} (and < 2**63)")
+    if config.workers and (config.wait_for or 0) > config.workers:
+        _refuse(
+            "wait_for",
+            config.wait_for,
+            f"at most the number of workers, K <= M = {config.workers}",
+        )
+    if config.workers and (config.upload_buffers or 0) > config.workers:
+        _refuse("upload_buffers", config.upload_buffers, f"at most {config.workers}")
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    positive = ("lr", "time_limit", "alive_interval")
+    for name in (*positive, "weight_decay"):
+        value = getattr(config, name)
+        if value is None:
+            continue
+        if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
+            _refuse(name, value, "positive" if name in positive else ">= 0")
+    if not 0 <= config.momentum < 1:
+        _refuse("momentum", config.momentum, "in 0 <= momentum < 1")
+    if config.nesterov and config.momentum == 0:
+        raise InputError("--nesterov needs a --momentum above 0, got 0.0")
+    if config.target_accuracy is not None and not 0 < config.target_accuracy <= 1:
+        _refuse("target_accuracy", config.target_accuracy, "a share above 0, at most 1")
+    if config.target_accuracy is not None and config.eval_every == 0:
+        raise InputError("--target-accuracy needs --eval-every 1 or more, got 0")
+
+
+def _check_laws(config: TrainConfig) -> None:
+    # These pull in NumPy: the thread variables of BLAS must be settled before that.
+    from stsyn_mpi.faults import parse_faults
+    from stsyn_mpi.simulation.delays import parse_delay
+    from stsyn_mpi.training.schedules import parse_schedule
+
+    parse_delay(config.delay, config.seed, config.workers)
+    parse_faults(config.fault, config.workers)
+    parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)

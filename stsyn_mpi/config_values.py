@@ -1,0 +1,135 @@
+"""Typed values of configuration keys, whatever source they come from."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.spec import nearest, parse_duration
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a flat TOML file; dashes in keys become underscores.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or not TOML, or a key comes twice.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"configuration {str(path)!r}: {error.strerror or error}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"configuration {str(path)!r} is not TOML: {error}") from None
+    values = {key.replace("-", "_"): value for key, value in table.items()}
+    if len(values) != len(table):
+        raise InputError(
+            f"configuration {str(path)!r}: a key is given with a dash and an underscore"
+        )
+    return values
+
+
+def coerce_all(
+    values: Mapping[str, Any], types: Mapping[str, str], where: str
+) -> dict[str, Any]:
+    """Check names and types of ``values``.
+
+    Parameters
+    ----------
+    values : mapping
+        Key to value as read.
+    types : mapping
+        Key to one of ``int``, ``float``, ``seconds``, ``bool``, ``str``, ``texts``,
+        each perhaps with a question mark for "or nothing".
+    where : str
+        Where the values come from, for the message.
+
+    Raises
+    ------
+    InputError
+        Naming the first unknown key or wrong type, and what is allowed.
+    """
+    for key in values:
+        if key not in types:
+            raise InputError(
+                f"unknown key {key!r} in {where}"
+                f"{nearest(key, types) or ': see stsyn-mpi train --help'}"
+            )
+    return {key: _coerce(key, values[key], types[key], where) for key in values}
+
+
+def _coerce(key: str, value: Any, type_name: str, where: str) -> Any:
+    if value is None and type_name.endswith("?"):
+        return None
+    kind = type_name.rstrip("?")
+    try:
+        return _CONVERTERS[kind](value)
+    except TypeError:
+        raise InputError(
+            f"{key} in {where} must be {_WORDS[kind]}, got {value!r}"
+        ) from None
+    except InputError as error:
+        raise InputError(f"{key} in {where}: {error}") from None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    try:
+        return float(value)
+    except OverflowError:
+        raise TypeError from None
+
+
+def _seconds(value: Any) -> float:
+    return parse_duration(value) if isinstance(value, str) else _real(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return tuple(_text(item) for item in value)
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "int": _whole,
+    "float": _real,
+    "seconds": _seconds,
+    "bool": _boolean,
+    "str": _text,
+    "texts": _texts,
+}
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "seconds": "a duration (seconds, or text such as '20ms')",
+    "bool": "true or false",
+    "str": "a text",
+    "texts": "a list of texts",
+}
