@@ -1,0 +1,131 @@
+"""What to do: imperatives for a driver, executed in the order given.
+
+Vectors are named by (worker, round); no command carries an array.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stsyn_mpi.protocol.plan import AtTarget, Payload
+from stsyn_mpi.protocol.records import RoundRecord
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class SendModel:
+    """Send the newest model to a worker as the model of ``round``."""
+
+    worker: int
+    round: int
+    target_updates: int
+    at_target: AtTarget
+    payload: Payload
+    report_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class HaltWorkers:
+    """Ask workers to end their work on ``round`` and to answer at once."""
+
+    workers: tuple[int, ...]
+    round: int
+    wants_upload: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveUpload:
+    """Receive the announced payload of a worker into a buffer."""
+
+    worker: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """Add ``weight`` times the received upload to the running total."""
+
+    worker: int
+    round: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpload:
+    """Free the buffer of a received upload that does not count."""
+
+    worker: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateModel:
+    """Make the next model: x_{j+1} = x_j + scale * total."""
+
+    round: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateModel:
+    """Evaluate the model made by ``round``; ``is_final`` may not be skipped."""
+
+    round: int
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """Deliver ``DeadlinePassed`` at ``t``; replaces the deadline set before."""
+
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRound:
+    """Write the statistics of a closed round."""
+
+    record: RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class EndWorkers:
+    """Tell workers that the run is over; ``finalize`` if all of them can hear it."""
+
+    workers: tuple[int, ...]
+    finalize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The run is over; ``unreachable`` workers could not be told.
+
+    ``updates_cut`` counts completed updates of the round that was cut short.
+    """
+
+    outcome: Outcome
+    reason: str
+    unreachable: tuple[int, ...]
+    updates_cut: int
+
+
+Command = (
+    SendModel
+    | HaltWorkers
+    | ReceiveUpload
+    | Aggregate
+    | DropUpload
+    | UpdateModel
+    | EvaluateModel
+    | SetDeadline
+    | RecordRound
+    | EndWorkers
+    | Finish
+)

@@ -1,0 +1,49 @@
+"""How long to wait for an answer, learned from the answers seen."""
+
+from bisect import bisect_left, insort
+from collections import deque
+from math import nan
+
+_WINDOW = 256
+_SPREADS = 10.0
+
+
+class Patience:
+    """A time limit learned from the last answer times: median + 10 spreads.
+
+    The spread is the distance from the median to the 90 % quantile, at least
+    half the median. There is no limit before ``n_first`` times are known, and
+    none is shorter than ``floor_s`` seconds, the interval at which a waiting
+    root is woken at the latest.
+
+    Attributes
+    ----------
+    floor_s
+        Shortest limit, seconds.
+    n_first
+        Times to be seen before there is a limit.
+    """
+
+    def __init__(self, floor_s: float, n_first: int = 8) -> None:
+        self.floor_s = floor_s
+        self.n_first = n_first
+        self._order: deque[float] = deque()
+        self._sorted: list[float] = []
+
+    def learn(self, seconds: float) -> None:
+        """Add an answer time (seconds); the oldest of a full window is forgotten."""
+        if len(self._order) == _WINDOW:
+            oldest = self._order.popleft()
+            del self._sorted[bisect_left(self._sorted, oldest)]
+        self._order.append(seconds)
+        insort(self._sorted, seconds)
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds to wait; NaN while too few times are known."""
+        n = len(self._sorted)
+        if n < self.n_first:
+            return nan
+        median = self._sorted[n // 2]
+        spread = max(self._sorted[(9 * n) // 10] - median, 0.5 * median)
+        return max(self.floor_s, median + _SPREADS * spread)

@@ -1,0 +1,51 @@
+"""Who is silent: liveness learned from the signs of life."""
+
+from math import inf, isnan
+
+from stsyn_mpi.protocol.patience import Patience
+
+_INTERVALS = 10.0
+
+
+class Watch:
+    """Last sign of life of every worker, and the limit beyond which it is hung.
+
+    The limit is learned from the gaps between signs and never below ten of the
+    agreed intervals.
+
+    Parameters
+    ----------
+    n_workers
+        M.
+    alive_interval_s
+        Agreed interval between signs of life, seconds; None watches nobody.
+    """
+
+    def __init__(self, n_workers: int, alive_interval_s: float | None) -> None:
+        self._interval = alive_interval_s
+        self._seen = [0.0] * n_workers
+        self._gaps = Patience(_INTERVALS * (alive_interval_s or 0.0), n_first=1)
+
+    @property
+    def limit_s(self) -> float:
+        """Silence (seconds) that makes a worker hung; infinite if not watched."""
+        if self._interval is None:
+            return inf
+        limit = self._gaps.limit_s
+        return self._gaps.floor_s if isnan(limit) else limit
+
+    def start(self, t: float) -> None:
+        """Count the silence of every worker from ``t`` (seconds) on."""
+        self._seen = [t] * len(self._seen)
+
+    def see(self, worker: int, t: float, was_hung: bool) -> None:
+        """Note a sign of life; the gap of a hung worker teaches nothing."""
+        if self._interval is None:
+            return
+        if not was_hung:
+            self._gaps.learn(t - self._seen[worker])
+        self._seen[worker] = t
+
+    def due_t(self, worker: int) -> float:
+        """Return the time (seconds) at which the worker counts as hung."""
+        return self._seen[worker] + self.limit_s

@@ -1,0 +1,48 @@
+"""Local SGD: wait for everybody."""
+
+from collections.abc import Iterable
+
+from stsyn_mpi.protocol.plan import AtTarget, Plan
+from stsyn_mpi.protocol.records import RoundView, Upload
+from stsyn_mpi.strategies.base import Strategy
+
+
+class LocalSGD(Strategy):
+    """Local SGD, PASGD in the paper's comparison (PAPER.md 4).
+
+    All M workers complete U updates and stop; the round closes when all have
+    uploaded, and the uploads have equal weight.
+
+    Parameters
+    ----------
+    n_workers
+        M.
+    target_updates
+        U >= 1.
+    """
+
+    name = "local-sgd"
+
+    def __init__(self, n_workers: int, target_updates: int) -> None:
+        self._plan = Plan(
+            participants=range(n_workers),
+            targets=(target_updates,) * n_workers,
+            wait_for=n_workers,
+            at_target=AtTarget.STOP,
+        )
+
+    def plan(self, view: RoundView) -> Plan:
+        """Return the same terms for every round."""
+        return self._plan
+
+    def is_complete(self, view: RoundView) -> bool:
+        """Whether all workers that answer have completed U updates."""
+        return len(view.reached) >= view.wait_for
+
+    def halt(self, view: RoundView) -> Iterable[int]:
+        """Halt nobody: all have stopped at their target."""
+        return ()
+
+    def accepts(self, upload: Upload, view: RoundView) -> bool:
+        """Accept every upload."""
+        return upload.n_updates >= 1

@@ -1,0 +1,51 @@
+"""Straggler-tolerant synchronisation."""
+
+from collections.abc import Iterable
+
+from stsyn_mpi.protocol.plan import AtTarget, Plan
+from stsyn_mpi.protocol.records import RoundView, Upload
+from stsyn_mpi.strategies.base import Strategy
+
+
+class STSyn(Strategy):
+    """STSyn (Zhu, Zhang, Wang, IEEE TSP 2024; PAPER.md 1).
+
+    Every worker runs local updates and never stops by itself. The round closes
+    when the K-th worker completes its U-th update; all are halted. Every worker
+    with at least one completed update uploads, and the uploads have equal weight.
+
+    Parameters
+    ----------
+    n_workers
+        M.
+    wait_for
+        K, 1 <= K <= M.
+    target_updates
+        U >= 1.
+    """
+
+    name = "stsyn"
+
+    def __init__(self, n_workers: int, wait_for: int, target_updates: int) -> None:
+        self._plan = Plan(
+            participants=range(n_workers),
+            targets=(target_updates,) * n_workers,
+            wait_for=wait_for,
+            at_target=AtTarget.GO_ON,
+        )
+
+    def plan(self, view: RoundView) -> Plan:
+        """Return the same terms for every round."""
+        return self._plan
+
+    def is_complete(self, view: RoundView) -> bool:
+        """Whether K workers have completed U updates."""
+        return len(view.reached) >= view.wait_for
+
+    def halt(self, view: RoundView) -> Iterable[int]:
+        """Halt everybody."""
+        return range(view.n_workers)
+
+    def accepts(self, upload: Upload, view: RoundView) -> bool:
+        """Accept every worker with a completed update."""
+        return upload.n_updates >= 1
