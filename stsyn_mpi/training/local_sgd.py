@@ -1,0 +1,276 @@
+"""The local-update loop: a compute thread that can be halted at any moment."""
+
+import itertools
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from stsyn_mpi.arrays import Backend
+from stsyn_mpi.faults import FaultPlan
+from stsyn_mpi.models.base import Model
+from stsyn_mpi.training.buffers import Lease, ParameterBuffers
+from stsyn_mpi.training.optimizers import LocalOptimizer
+from stsyn_mpi.training.sampling import BatchSampler
+
+ROW_FIELDS = ("start_s", "injected_s", "work_s", "completed")
+
+
+class DelayLaw(Protocol):
+    """Injected delay of a local update, seconds."""
+
+    def draw(self, worker: int, round_index: int, update_index: int) -> float:
+        """Return the delay (seconds) of one local update."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to do with a model; ``report_every`` 0 reports at the target only."""
+
+    round: int
+    target_updates: int
+    stops_at_target: bool
+    report_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReport:
+    """The completed work of a task, final.
+
+    ``slot`` names the vector to upload, or None. ``rows`` has shape (n, 4), float64,
+    columns `ROW_FIELDS`, the last row being the update in flight, if any; all
+    times are seconds since the worker had the model.
+    """
+
+    slot: int | None
+    n_updates: int
+    n_cancelled: int
+    loss_sum: float
+    target_s: float
+    compute_s: float
+    injected_s: float
+    cancelled_s: float
+    idle_s: float
+    rows: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerParts:
+    """What a trainer is made of."""
+
+    backend: Backend
+    model: Model
+    optimizer: LocalOptimizer
+    sampler: BatchSampler
+    delay: DelayLaw
+    faults: FaultPlan
+    learning_rate: Callable[[int], float]
+
+
+class LocalTrainer:
+    """Runs local updates on one model after another in a thread of its own.
+
+    The main thread calls `receive_slot`, `begin`, `halt` and `end_send`; it is
+    woken through `wake` whenever there is something to look at.
+
+    Parameters
+    ----------
+    worker
+        0-based worker id, key of the draws.
+    parts
+        Model, data, optimizer, delays.
+
+    Attributes
+    ----------
+    buffers
+        The three parameter vectors.
+    wake
+        Set when the target is reached, a report is due, the thread has become
+        idle, or it has failed.
+    failure
+        Traceback of the compute thread, if it raised.
+    """
+
+    def __init__(self, worker: int, parts: TrainerParts) -> None:
+        self.worker = worker
+        self.wake = threading.Event()
+        self.failure: str | None = None
+        self._parts = parts
+        n_params, backend = parts.model.n_params, parts.backend
+        self.buffers = ParameterBuffers([backend.empty(n_params) for _ in range(3)])
+        self._gradient = backend.empty(n_params)
+        self._cancel = threading.Event()
+        self._tasks: queue.SimpleQueue[tuple[Task, Lease] | None] = queue.SimpleQueue()
+        self._rows = np.zeros((64, len(ROW_FIELDS)))
+        self._loss_sum: object = 0.0
+        self._target_s = float("nan")
+        self._had_model_t = self._free_since_t = time.perf_counter()
+        self._flight: tuple[float, float, float] | None = None
+        self._started_t = float("nan")
+        self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
+
+    def start(self) -> None:
+        """Start the compute thread."""
+        self._thread.start()
+
+    def warm_up(self) -> None:
+        """Run one gradient on zeros, outside any clock."""
+        parts, vectors = self._parts, self.buffers.vectors
+        params = vectors[0]
+        params[...] = 0.0
+        images, labels = parts.sampler.draw(0, 0)
+        parts.model.loss_and_gradient(params, images, labels, self._gradient)
+        parts.optimizer.reset()
+        parts.optimizer.step(params, self._gradient, vectors[1], 0.0)
+        parts.optimizer.reset()
+        parts.backend.synchronise()
+
+    # Main thread
+
+    def begin(self, task: Task, had_model_t: float) -> bool:
+        """Start work on the model in the inbox; False if that must wait.
+
+        ``had_model_t`` is the `time.perf_counter` second at which it had arrived.
+        """
+        lease = self.buffers.begin()
+        if lease is None:
+            return False
+        self._cancel.clear()
+        self._loss_sum, self._target_s, self._flight = 0.0, float("nan"), None
+        self._started_t = float("nan")
+        self._had_model_t = had_model_t
+        self._tasks.put((task, lease))
+        return True
+
+    def halt(self, *, wants_upload: bool) -> WorkReport:
+        """End the work on the present model at this moment.
+
+        An update in flight counts for nothing; it is reported as cancelled.
+        """
+        with self.buffers.lock:
+            snapshot = self.buffers.halt(wants_upload=wants_upload)
+            self._cancel.set()
+            return self._report(snapshot.slot, snapshot.n_updates)
+
+    def _report(self, slot: int | None, n_updates: int) -> WorkReport:
+        now = time.perf_counter()
+        rows = self._rows[:n_updates]
+        n_cancelled, cancelled_s = 0, 0.0
+        if self._flight is not None:
+            rows = np.vstack([rows, self._cancelled_row(now)])
+            n_cancelled, cancelled_s = 1, float(rows[-1, 1] + rows[-1, 2])
+        started_t = now if np.isnan(self._started_t) else self._started_t
+        report = WorkReport(
+            slot=slot,
+            n_updates=n_updates,
+            n_cancelled=n_cancelled,
+            loss_sum=float(self._loss_sum),  # type: ignore[arg-type]
+            target_s=self._target_s,
+            compute_s=float(rows[:n_updates, 2].sum()),
+            injected_s=float(rows[:n_updates, 1].sum()),
+            cancelled_s=cancelled_s,
+            idle_s=started_t - self._free_since_t,
+            rows=rows,
+        )
+        self._flight, self._free_since_t = None, now
+        return report
+
+    def _cancelled_row(self, now: float) -> tuple[float, float, float, float]:
+        """Time spent so far in the update in flight (delay and work apart)."""
+        assert self._flight is not None
+        start_t, work_t, injected = self._flight
+        is_working = not np.isnan(work_t)
+        waited = injected if is_working else now - start_t
+        worked = now - work_t if is_working else 0.0
+        return (start_t - self._had_model_t, waited, worked, 0.0)
+
+    # Compute thread
+
+    def _run(self) -> None:
+        try:
+            self._parts.backend.activate()
+            while (item := self._tasks.get()) is not None:
+                self._work(*item)
+                self.buffers.acknowledge()
+                self.wake.set()
+        except BaseException:
+            self.failure = traceback.format_exc()
+            self.wake.set()
+
+    def _work(self, task: Task, lease: Lease) -> None:
+        """Update after update until the halt, or the target where work stops there."""
+        self._parts.optimizer.reset()
+        lr = self._parts.learning_rate(task.round)
+        for index in itertools.count():
+            following = self._update(task, lease, index, lr)
+            if following is None:
+                return
+            lease = following
+            if task.stops_at_target and index + 1 == task.target_updates:
+                return
+
+    def _update(self, task: Task, lease: Lease, index: int, lr: float) -> Lease | None:
+        """One local update; None if it was halted."""
+        if self._cancel.is_set():
+            return None
+        parts, vectors = self._parts, self.buffers.vectors
+        injected = parts.delay.draw(self.worker, task.round, index)
+        start_t = self._take_off(lease, injected)
+        if injected > 0.0 and self._cancel.wait(injected):
+            return None
+        work_t = self._begin_work(start_t, injected)
+        parts.faults.before_update(self.worker, task.round, index)
+        images, labels = parts.sampler.draw(task.round, index)
+        params, out = vectors[lease.current], vectors[lease.scratch]
+        loss = parts.model.loss_and_gradient(params, images, labels, self._gradient)
+        parts.optimizer.step(params, self._gradient, out, lr)
+        parts.backend.synchronise()
+        row = (start_t, injected, time.perf_counter() - work_t)
+        return self._commit(task, lease, loss, row)
+
+    def _take_off(self, lease: Lease, injected: float) -> float:
+        """Note the start of an update, unless the work was halted meanwhile."""
+        with self.buffers.lock:
+            now = time.perf_counter()
+            if not self._cancel.is_set():
+                self._flight = (now, float("nan"), injected)
+                if np.isnan(self._started_t):
+                    self._started_t = now
+            return now
+
+    def _begin_work(self, start_t: float, injected: float) -> float:
+        """Note the end of the injected delay."""
+        with self.buffers.lock:
+            now = time.perf_counter()
+            if self._flight is not None:
+                self._flight = (start_t, now, injected)
+            return now
+
+    def _commit(
+        self, task: Task, lease: Lease, loss: object, row: tuple[float, float, float]
+    ) -> Lease | None:
+        """Commit parameters, optimizer state, loss and times together."""
+        start_t, injected, work = row
+        with self.buffers.lock:
+            following = self.buffers.commit(lease)
+            if following is None:
+                return None
+            self._parts.optimizer.commit()
+            n_updates = self.buffers.n_updates
+            self._loss_sum = self._loss_sum + loss  # type: ignore[operator]
+            if n_updates > len(self._rows):
+                self._rows = np.vstack([self._rows, np.zeros_like(self._rows)])
+            since_model = start_t - self._had_model_t
+            self._rows[n_updates - 1] = (since_model, injected, work, 1.0)
+            self._flight = None
+            if n_updates == task.target_updates:
+                self._target_s = time.perf_counter() - self._had_model_t
+        is_due = task.report_every and n_updates % task.report_every == 0
+        if n_updates == task.target_updates or is_due:
+            self.wake.set()
+        return following
