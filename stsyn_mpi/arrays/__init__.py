@@ -1,1 +1,5 @@
-"""NumPy or CuPy behind one small backend."""
+"""Arrays on a host or a GPU behind one backend."""
+
+from stsyn_mpi.arrays.backend import Array, Backend, select_backend
+
+__all__ = ["Array", "Backend", "select_backend"]

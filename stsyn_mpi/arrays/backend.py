@@ -1,0 +1,198 @@
+"""The backend: all that is known about the kind of arrays in use.
+
+Models, optimizers and the root's aggregation are written once against `Backend`;
+only this package knows whether an array lives in host memory or on a GPU.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.spec import choose
+
+Array: TypeAlias = Any
+"""An array of the backend in use (its type is known to the backend alone)."""
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+class Memory(Protocol):
+    """Allocation, transfer and ordering of work."""
+
+    name: str
+    """Short name, as stored in the run file."""
+    xp: ModuleType
+    """The array namespace, for what is no fused operation."""
+    conv_images: int
+    """Images whose convolution columns are built at a time."""
+
+    def empty(self, shape: int | tuple[int, ...], dtype: str = "float32") -> Array:
+        """Return an uninitialised contiguous array on the device."""
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: str = "float32") -> Array:
+        """Return a contiguous array of zeros on the device."""
+
+    def to_device(self, host: np.ndarray) -> Array:
+        """Return ``host`` on the device, contiguous; it may share its memory."""
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Return ``array`` in host memory once it is computed; it may share memory."""
+
+    def activate(self) -> None:
+        """Select device and stream for the calling thread (once in each thread)."""
+
+    def synchronise(self) -> None:
+        """Wait until all work launched by the calling thread has completed."""
+
+
+class VectorOperations(Protocol):
+    """Fused operations on flat float32 vectors of one length, shape (n,).
+
+    None of them allocates. Outputs may be the same array as an input, but may not
+    overlap one partially.
+    """
+
+    def sgd_step(
+        self, params: Array, gradient: Array, out: Array, lr: float, weight_decay: float
+    ) -> None:
+        """Set ``out = params - lr * (gradient + weight_decay * params)``."""
+
+    def momentum_step(
+        self,
+        params: Array,
+        gradient: Array,
+        velocity: Array,
+        out: Array,
+        velocity_out: Array,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool,
+        first: bool,
+    ) -> None:
+        """Take one step of SGD with (Nesterov) momentum, out of place.
+
+        With g = gradient + weight_decay * params, sets v' = momentum * v + g and
+        out = params - lr * v', or params - lr * (g + momentum * v') with
+        ``nesterov``. With ``first``, v is taken as zero and never read.
+        """
+
+    def add_scaled(self, total: Array, scale: float, upload: Array) -> None:
+        """Add ``scale * upload`` to ``total``."""
+
+    def add_scaled_difference(
+        self, total: Array, scale: float, upload: Array, base: Array
+    ) -> None:
+        """Add ``scale * (upload - base)`` to ``total``."""
+
+    def apply_mean(self, base: Array, total: Array, scale: float, out: Array) -> None:
+        """Set ``out = base + scale * total``."""
+
+    def is_finite(self, vector: Array) -> bool:
+        """Tell whether no element is NaN or infinite (waits for the answer)."""
+
+
+class LayerOperations(Protocol):
+    """What the layers of a model need, float32, images as (n, height, width, c).
+
+    The outputs are written in place; ``accumulate`` adds to them instead.
+    """
+
+    def take_rows(self, source: Array, indices: Array, out: Array) -> None:
+        """Set ``out[i] = source[indices[i]]``; indices int64, all in range."""
+
+    def matmul(self, a: Array, b: Array, out: Array, accumulate: bool = False) -> None:
+        """Set ``out = a @ b``; a and b may be transposed views, out is contiguous."""
+
+    def add_bias(self, x: Array, bias: Array) -> None:
+        """Add ``bias`` (features,) to every row of ``x`` (rows, features), in place."""
+
+    def bias_relu(self, x: Array, bias: Array) -> None:
+        """Set ``x = max(x + bias, 0)``, shapes as in `add_bias`."""
+
+    def bias_backward(self, d_out: Array, d_bias: Array, accumulate: bool) -> None:
+        """Sum ``d_out`` (rows, features) over the rows into ``d_bias``."""
+
+    def bias_relu_backward(
+        self, d_out: Array, activation: Array, d_bias: Array, accumulate: bool
+    ) -> None:
+        """Zero ``d_out`` where ``activation`` is 0, then do `bias_backward`."""
+
+    def im2col(self, x: Array, kernel: int, columns: Array) -> None:
+        """Unfold the windows of a valid convolution.
+
+        Parameters
+        ----------
+        x : (n, h, w, c) array, contiguous
+        kernel : int
+            Height and width of the windows, k.
+        columns : (n * (h-k+1) * (w-k+1), k * k * c) array
+            Overwritten; one row for each window, ordered as (row, column, channel).
+        """
+
+    def col2im(self, columns: Array, kernel: int, x: Array) -> None:
+        """Sum columns back to where `im2col` took them from (``x`` is overwritten)."""
+
+    def max_pool(self, x: Array, pooled: Array, choice: Array) -> None:
+        """Take the maximum of each 2x2 window; an odd last row or column is left out.
+
+        Parameters
+        ----------
+        x : (n, h, w, c) array
+        pooled : (n, h // 2, w // 2, c) array
+            Overwritten.
+        choice : uint8 array like ``pooled``
+            Overwritten with the place of the maximum, 2 * row + column; the first
+            one of equals.
+        """
+
+    def max_pool_backward(self, d_pooled: Array, choice: Array, d_x: Array) -> None:
+        """Route ``d_pooled`` to the chosen places of ``d_x``; the others become 0."""
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, d_logits: Array, scale: float
+    ) -> Array:
+        """Return ``scale`` times the summed cross-entropy, and its gradient.
+
+        Parameters
+        ----------
+        logits : (n, classes) array
+        labels : (n,) integer array
+            Each in [0, classes).
+        d_logits : (n, classes) array
+            Overwritten with the gradient; may be ``logits``.
+        scale : float
+            1 / batch for a mean.
+
+        Returns
+        -------
+        0-d float32 array, a fresh one, on the device.
+        """
+
+    def count_correct(self, logits: Array, labels: Array) -> Array:
+        """Return the number of rows whose largest logit is the label's, 0-d."""
+
+
+class Backend(Memory, VectorOperations, LayerOperations, Protocol):
+    """Memory and operations on one device. Threads may share a backend."""
+
+
+def select_backend(device: str = "auto") -> Backend:
+    """Return the backend for ``device``: ``auto``, ``cpu`` or ``gpu``.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or cannot be had.
+    """
+    from stsyn_mpi.arrays.numpy_backend import NumpyBackend
+
+    if choose(device, DEVICES, "device") == "gpu":
+        raise InputError(
+            "device 'gpu': this version computes on CPUs only; allowed are auto, cpu"
+        )
+    return NumpyBackend()

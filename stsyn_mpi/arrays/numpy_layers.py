@@ -1,0 +1,140 @@
+"""Layer operations on NumPy: matrix products by BLAS, the rest in few passes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from stsyn_mpi.arrays.backend import Array
+from stsyn_mpi.arrays.scratch import Scratch
+
+PRODUCT_BLOCK = 131072
+"""Elements of a product that are held before they are added to a total (512 KiB)."""
+
+_PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+def _places_of_windows(x: np.ndarray) -> list[np.ndarray]:
+    rows, columns = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return [x[:, row:rows:2, column:columns:2] for row, column in _PLACES]
+
+
+class NumpyLayers:
+    """`LayerOperations` on NumPy."""
+
+    _scratch: Scratch
+
+    def take_rows(self, source: Array, indices: Array, out: Array) -> None:
+        """Set ``out[i] = source[indices[i]]``."""
+        # With the default mode NumPy fills a copy of ``out`` first.
+        np.take(source, indices, axis=0, out=out, mode="clip")
+
+    def matmul(self, a: Array, b: Array, out: Array, accumulate: bool = False) -> None:
+        """Set ``out = a @ b``, or add it block by block: NumPy's gemm cannot add."""
+        if not accumulate:
+            np.matmul(a, b, out=out)
+            return
+        n_rows, n_columns = out.shape
+        block = max(1, PRODUCT_BLOCK // n_columns)
+        for start in range(0, n_rows, block):
+            rows = out[start : start + block]
+            flat = self._scratch.take("product", rows.size)
+            rows += np.matmul(a[start : start + block], b, out=flat.reshape(rows.shape))
+
+    def add_bias(self, x: Array, bias: Array) -> None:
+        """Add ``bias`` to every row of ``x``."""
+        np.add(x, bias, out=x)
+
+    def bias_relu(self, x: Array, bias: Array) -> None:
+        """Set ``x = max(x + bias, 0)``."""
+        np.add(x, bias, out=x)
+        np.maximum(x, 0.0, out=x)
+
+    def bias_backward(self, d_out: Array, d_bias: Array, accumulate: bool) -> None:
+        """Sum ``d_out`` over the rows into ``d_bias``."""
+        if accumulate:
+            d_bias += d_out.sum(axis=0)
+        else:
+            np.sum(d_out, axis=0, out=d_bias)
+
+    def bias_relu_backward(
+        self, d_out: Array, activation: Array, d_bias: Array, accumulate: bool
+    ) -> None:
+        """Zero ``d_out`` where ``activation`` is 0, then sum it over the rows."""
+        mask = self._scratch.take("mask", activation.size, "bool")
+        mask = mask.reshape(activation.shape)
+        np.greater(activation, 0.0, out=mask)
+        np.multiply(d_out, mask, out=d_out)
+        self.bias_backward(d_out, d_bias, accumulate)
+
+    def im2col(self, x: Array, kernel: int, columns: Array) -> None:
+        """Unfold windows, copying runs of kernel * channels elements."""
+        n, height, width, channels = x.shape
+        image, row, pixel, element = x.strides
+        shape = (n, height - kernel + 1, width - kernel + 1, kernel, kernel * channels)
+        windows = as_strided(x, shape, (image, row, pixel, row, element))
+        np.copyto(columns.reshape(shape), windows)
+
+    def col2im(self, columns: Array, kernel: int, x: Array) -> None:
+        """Sum windows back, adding runs of kernel * channels elements."""
+        n, height, width, channels = x.shape
+        out_height, out_width = height - kernel + 1, width - kernel + 1
+        run = kernel * channels
+        windows = columns.reshape(n, out_height, out_width, kernel, run)
+        lines = x.reshape(n, height, width * channels)
+        lines.fill(0.0)
+        for row in range(kernel):
+            target = lines[:, row : row + out_height]
+            for column in range(out_width):
+                first = column * channels
+                target[:, :, first : first + run] += windows[:, :, column, row]
+
+    def max_pool(self, x: Array, pooled: Array, choice: Array) -> None:
+        """Take the maximum of each 2x2 window and remember its place."""
+        upper_left, upper_right, lower_left, lower_right = _places_of_windows(x)
+        lower = self._scratch.take("lower", pooled.size).reshape(pooled.shape)
+        right_below, below = (
+            self._scratch.take(name, pooled.size, "bool").reshape(pooled.shape)
+            for name in ("right_below", "below")
+        )
+        right = choice.view(np.bool_)
+        np.greater(upper_right, upper_left, out=right)
+        np.maximum(upper_left, upper_right, out=pooled)
+        np.greater(lower_right, lower_left, out=right_below)
+        np.maximum(lower_left, lower_right, out=lower)
+        np.greater(lower, pooled, out=below)
+        np.maximum(pooled, lower, out=pooled)
+        # choice = 2 * below + (right_below if below else right), without a branch.
+        right_below ^= right
+        right_below &= below
+        right ^= right_below
+        choice += below
+        choice += below
+
+    def max_pool_backward(self, d_pooled: Array, choice: Array, d_x: Array) -> None:
+        """Route ``d_pooled`` to the chosen places of ``d_x``."""
+        chosen = self._scratch.take("chosen", choice.size, "bool")
+        chosen = chosen.reshape(choice.shape)
+        for place, target in enumerate(_places_of_windows(d_x)):
+            np.equal(choice, place, out=chosen)
+            np.multiply(d_pooled, chosen, out=target)
+        d_x[:, choice.shape[1] * 2 :] = 0.0
+        d_x[:, :, choice.shape[2] * 2 :] = 0.0
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, d_logits: Array, scale: float
+    ) -> Array:
+        """Return the scaled sum of cross-entropies, and its gradient."""
+        rows = np.arange(labels.shape[0])
+        np.subtract(logits, logits.max(axis=1, keepdims=True), out=d_logits)
+        picked = d_logits[rows, labels]
+        np.exp(d_logits, out=d_logits)
+        norm = d_logits.sum(axis=1, keepdims=True)
+        losses = np.log(norm[:, 0]) - picked
+        d_logits *= scale / norm
+        d_logits[rows, labels] -= scale
+        return losses.sum() * np.float32(scale)
+
+    def count_correct(self, logits: Array, labels: Array) -> Array:
+        """Return the number of rows whose largest logit is the label's."""
+        return np.count_nonzero(logits.argmax(axis=1) == labels)

@@ -1,0 +1,116 @@
+"""A convolution stage: valid convolution, 2x2 max-pool, bias, ReLU.
+
+A few images at a time are unfolded into columns, so that the convolution is one
+matrix product whose operands stay near the cache; the backward pass unfolds them
+again instead of keeping them. Pooling comes before bias and ReLU: both are monotone,
+the result is the same, and they see a quarter of the elements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.models.base import ParameterShape
+
+
+class ConvolutionStage:
+    """One stage on images of (height, width, channels).
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Height, width and channels of the input.
+    kernel, filters : int
+        Height and width of the convolution's window; channels of the output.
+    name : str
+        Its parameters are ``{name}.weight`` (kernel, kernel, channels, filters) and
+        ``{name}.bias`` (filters,).
+
+    Notes
+    -----
+    Weights start uniform with variance 1 / fan_in, biases at zero: ReLU after the
+    maximum of four responses multiplies the second moment by 0.5 (equal responses) to
+    1.5 (independent ones).
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        image_shape: tuple[int, int, int],
+        kernel: int,
+        filters: int,
+        name: str,
+    ) -> None:
+        height, width, channels = image_shape
+        self._backend = backend
+        self._kernel = kernel
+        self._conv_shape = (height - kernel + 1, width - kernel + 1, filters)
+        self._fan_in = kernel * kernel * channels
+        self.out_shape = (self._conv_shape[0] // 2, self._conv_shape[1] // 2, filters)
+        shape = (kernel, kernel, channels, filters)
+        self.shapes = [
+            ParameterShape(f"{name}.weight", shape, math.sqrt(3 / self._fan_in)),
+            ParameterShape(f"{name}.bias", (filters,), 0.0),
+        ]
+
+    def reserve(self, n_images: int, group: int) -> None:
+        """Allocate for batches of ``n_images``, computed ``group`` at a time."""
+        empty, windows = self._backend.empty, math.prod(self._conv_shape[:2])
+        self._columns = empty((group * windows, self._fan_in))
+        self._responses = empty((group, *self._conv_shape))
+        self.activations = empty((n_images, *self.out_shape))
+        self._choices = empty((n_images, *self.out_shape), "uint8")
+
+    def forward(self, weights: Sequence[Array], x: Array, part: slice) -> Array:
+        """Return the activations of the images ``x``, which are ``part`` of a batch."""
+        columns, responses = self._unfold(x)
+        weight, bias = weights
+        self._backend.matmul(columns, _flat(weight), _flat(responses))
+        out = self.activations[part]
+        self._backend.max_pool(responses, out, self._choices[part])
+        self._backend.bias_relu(_flat(out), bias)
+        return out
+
+    def backward(
+        self,
+        weights: Sequence[Array],
+        gradients: Sequence[Array],
+        x: Array,
+        part: slice,
+        d_out: Array,
+        d_x: Array | None,
+        accumulate: bool,
+    ) -> None:
+        """Write (or add) the gradients of `forward` for one group of images.
+
+        Parameters
+        ----------
+        x, part
+            What `forward` was given.
+        d_out : array like the activations of ``x``
+            Their gradient, overwritten.
+        d_x : array like ``x`` or None
+            Overwritten with the gradient of ``x``, where it is wanted.
+        """
+        backend, out = self._backend, _flat(self.activations[part])
+        d_weight, d_bias = gradients
+        backend.bias_relu_backward(_flat(d_out), out, d_bias, accumulate)
+        columns, d_responses = self._unfold(x)
+        backend.max_pool_backward(d_out, self._choices[part], d_responses)
+        flat = _flat(d_responses)
+        backend.matmul(columns.T, flat, _flat(d_weight), accumulate)
+        if d_x is not None:
+            backend.matmul(flat, _flat(weights[0]).T, columns)
+            backend.col2im(columns, self._kernel, d_x)
+
+    def _unfold(self, x: Array) -> tuple[Array, Array]:
+        n = x.shape[0]
+        columns = self._columns[: n * math.prod(self._conv_shape[:2])]
+        self._backend.im2col(x, self._kernel, columns)
+        return columns, self._responses[:n]
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])
