@@ -1,0 +1,117 @@
+"""The command ``stsyn-mpi``: finds subcommands, turns errors into lines and codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from stsyn_mpi._version import __version__
+from stsyn_mpi.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_DONE,
+    EXIT_FAILED,
+    InputError,
+    RunFailure,
+)
+
+COMMANDS = {
+    "train": "Train a model on MPI ranks.",
+    "data": "Prepare, inspect and verify data files.",
+    "report": "Summarise and plot a run file.",
+}
+"""Name, module (``stsyn_mpi.cli.NAME``) and object of each command, with its line.
+
+The lines stand here so that ``--help`` imports no command.
+"""
+_QUIET_SECONDS = 1.0
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return a command."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"stsyn_mpi.cli.{name}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments, or name the nearest."""
+        from stsyn_mpi.spec import choose
+
+        choose(args[0], COMMANDS, "command")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="stsyn-mpi")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Local SGD on MPI ranks that does not wait for stragglers (STSyn)."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Bad input gives one line on stderr and 2, a failed run one line and 1.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        # Ranks are started with the same arguments, so commands get them as they are.
+        result = cli.main(
+            list(given), prog_name="stsyn-mpi", standalone_mode=False, obj=given
+        )
+    except InputError as error:
+        return _refuse(str(error), EXIT_BAD_INPUT)
+    except click.ClickException as error:
+        return _refuse(error.format_message(), EXIT_BAD_INPUT)
+    except RunFailure as error:
+        return _refuse(str(error), EXIT_FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", EXIT_FAILED)
+    return result if isinstance(result, int) else EXIT_DONE
+
+
+def _refuse(message: str, code: int) -> int:
+    from stsyn_mpi.mpi.launch import rank_in
+
+    if rank_in(os.environ):
+        # All ranks read the same options. A launcher may end the job as soon as one
+        # leaves, so the others give rank 0, which prints the line, time to do so.
+        time.sleep(_QUIET_SECONDS)
+        return code
+    line = " ".join(message.splitlines())
+    print(f"stsyn-mpi: error: {line}", file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,100 @@
+"""What can be found wrong with a run before a single rank is started."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import InputError
+
+
+def prepare(config: TrainConfig, environ: Mapping[str, str]) -> TrainConfig:
+    """Check a run that this process is about to launch, and settle its run file.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        With ``workers`` given.
+    environ : mapping
+        Environment variables; the name of a new run file may hold the job's number.
+
+    Returns
+    -------
+    TrainConfig
+        Resolved, with ``out`` filled in.
+
+    Raises
+    ------
+    InputError
+        For whatever the ranks would refuse, and then no rank is started.
+    """
+    from stsyn_mpi.runfile.paths import default_run_path
+
+    if config.workers is None:
+        raise InputError(
+            "--workers is missing: say how many workers to start, as in -M 8, or "
+            "start the ranks with mpirun"
+        )
+    resolved = config.validate().resolved(config.workers)
+    check_data(resolved)
+    out = resolved.out or str(default_run_path(resolved.strategy, environ))
+    check_run_file(Path(out), force=resolved.force)
+    if resolved.log_dir is not None:
+        check_folder(Path(resolved.log_dir), "--log-dir")
+    return dataclasses.replace(resolved, out=out)
+
+
+def check_data(config: TrainConfig) -> None:
+    """Check that data, partition and model fit one another.
+
+    Raises
+    ------
+    InputError
+        From the reader, the partition or the model.
+    """
+    from stsyn_mpi.arrays import select_backend
+    from stsyn_mpi.datasets import open_dataset, partition
+    from stsyn_mpi.models import build_model
+
+    with open_dataset(config.data) as data:
+        shape, n_classes = data.image_shape, data.n_classes
+        build_model(config.model, select_backend(config.device), shape, n_classes)
+        n_workers = config.workers or 1
+        partition(config.partition, data.train_labels(), n_workers, config.seed)
+
+
+def check_run_file(path: Path, force: bool) -> None:
+    """Check that the run file can be created.
+
+    Raises
+    ------
+    InputError
+        If it exists and ``force`` is not set, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f"--out {str(path)!r} is a folder; name a file")
+    if path.exists() and not force:
+        raise InputError(f"--out {str(path)!r} exists; --force overwrites it")
+    check_folder(path.parent, "--out")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Create a folder, if need be, and a file in it that is removed again.
+
+    Raises
+    ------
+    InputError
+        If either is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{option}: cannot write to folder {str(folder)!r}: "
+            f"{error.strerror or error}"
+        ) from None
