@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.errors import InputError
 
 
 class LocalOptimizer(Protocol):
@@ -140,7 +141,17 @@ def build_optimizer(
     weight_decay: float = 0.0,
     keep_state: bool = False,
 ) -> LocalOptimizer:
-    """Return the optimizer for these options; without momentum it has no state."""
+    """Return the optimizer for these options; without momentum it has no state.
+
+    Raises
+    ------
+    InputError
+        For Nesterov momentum without momentum, or one outside [0, 1).
+    """
+    if not 0 <= momentum < 1:
+        raise InputError(f"momentum must be at least 0 and below 1, got {momentum}")
+    if nesterov and not momentum:
+        raise InputError("nesterov needs momentum > 0, got momentum 0")
     if not momentum:
         return Sgd(backend, weight_decay)
     return MomentumSgd(backend, n_params, momentum, nesterov, weight_decay, keep_state)

@@ -1,0 +1,50 @@
+import threading
+
+import numpy as np
+import pytest
+
+from stsyn_mpi.arrays import select_backend
+from stsyn_mpi.arrays.scratch import Scratch
+from stsyn_mpi.errors import InputError
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_cpu_is_numpy(device):
+    assert select_backend(device).name == "numpy"
+
+
+def test_gpu_is_refused_with_what_is_allowed():
+    with pytest.raises(InputError, match=r"'gpu'.*allowed are auto, cpu"):
+        select_backend("gpu")
+
+
+def test_unknown_device_names_the_nearest():
+    with pytest.raises(InputError, match=r"device 'cpuu'.*did you mean 'cpu'"):
+        select_backend("cpuu")
+
+
+def test_transfer_keeps_values_and_type_and_makes_contiguous(backend):
+    host = np.arange(12, dtype=np.int64).reshape(3, 4)[:, ::2]
+    device = backend.to_device(host)
+    back = backend.to_host(device)
+    assert device.flags.c_contiguous
+    assert back.dtype == np.int64
+    np.testing.assert_array_equal(back, host)
+
+
+def test_allocation_has_type_and_shape(backend):
+    assert backend.empty(3).dtype == backend.xp.float32
+    assert backend.empty((2, 3), "uint8").shape == (2, 3)
+    assert float(backend.zeros((4, 5)).sum()) == 0.0
+
+
+def test_scratch_is_reused_in_a_thread_and_not_shared_between_threads():
+    scratch = Scratch()
+    mine = scratch.take("a", 10)
+    others = []
+    thread = threading.Thread(target=lambda: others.append(scratch.take("a", 10)))
+    thread.start()
+    thread.join()
+    assert np.shares_memory(mine, scratch.take("a", 5))
+    assert not np.shares_memory(mine, scratch.take("b", 10))
+    assert not np.shares_memory(mine, others[0])
