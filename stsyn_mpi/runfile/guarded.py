@@ -1,0 +1,162 @@
+"""Read HDF5 objects that a stranger may have written.
+
+A declared size is believed only as far as the file's own bytes reach, nothing
+outside the file is followed, and whatever HDF5 finds wrong becomes one line.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+class BeingWrittenError(InputError):
+    """A living writer holds the file for itself."""
+
+
+class Damage(Exception):
+    """Something in a file is not what a run file holds."""
+
+
+@contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """Turn everything that a damaged file raises into one `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Damage as error:
+        raise InputError(f"{path} is no sound run file: {error}") from error
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        MemoryError,
+    ) as error:
+        detail = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is damaged or truncated: {detail}") from error
+
+
+def open_file(path: Path) -> h5py.File:
+    """Open a file plainly, or through SWMR if its writer lives or was killed.
+
+    Raises
+    ------
+    InputError
+        If it is not there, no HDF5 file, truncated, or being written without SWMR.
+    """
+    _require_hdf5(path)
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        plain_error = error
+    try:
+        return h5py.File(path, "r", swmr=True)
+    except OSError as error:
+        if "unable to lock" in str(plain_error):
+            raise BeingWrittenError(
+                f"{path} is being written without SWMR: read it when its run has ended"
+            ) from error
+        raise InputError(f"{path} is damaged or truncated: {plain_error}") from error
+
+
+def _require_hdf5(path: Path) -> None:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is no regular file: a run file is expected")
+        with path.open("rb") as file:
+            signature = file.read(len(_SIGNATURE))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if signature != _SIGNATURE:
+        raise InputError(f"{path} is no HDF5 file: a run file of stsyn_mpi is expected")
+
+
+def has(group: h5py.Group, name: str) -> bool:
+    """Say whether a group has a link of that name, without following it."""
+    return bool(group.id.links.exists(name.encode()))
+
+
+def child(group: h5py.Group, name: str) -> h5py.Dataset | h5py.Group:
+    """Open what a hard link of `group` names; other links could leave the file."""
+    if not has(group, name):
+        raise Damage(f"{name} is missing")
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise Damage(f"{name} is a link, data were expected")
+    return group[name]
+
+
+def dataset(group: h5py.Group, name: str, dtype: np.dtype) -> h5py.Dataset:
+    """Open a dataset that holds its own bytes, unfiltered, as `dtype`."""
+    found = child(group, name)
+    if not isinstance(found, h5py.Dataset):
+        raise Damage(f"{name} is no dataset")
+    if found.dtype != dtype:
+        raise Damage(f"{name} holds {found.dtype}, {dtype} was expected")
+    plist = found.id.get_create_plist()
+    if plist.get_nfilters() or plist.get_external_count():
+        raise Damage(f"{name} is filtered or stored outside the file")
+    if plist.get_layout() == h5py.h5d.VIRTUAL:
+        raise Damage(f"{name} refers to other files")
+    return found
+
+
+def rows(source: h5py.Dataset, first: int, stop: int) -> np.ndarray:
+    """Read rows, once it is sure that the file has the bytes for all below `stop`."""
+    n_bytes = stop * prod(source.shape[1:]) * source.dtype.itemsize
+    available = min(source.id.get_storage_size(), os.fstat(_descriptor(source)).st_size)
+    if stop > source.shape[0] or n_bytes > available:
+        raise Damage(f"{source.name} declares more than the file holds")
+    return np.asarray(source[first:stop])
+
+
+def scalar(group: h5py.Group, name: str, dtype: np.dtype) -> Any:
+    """Read a dataset of one element."""
+    found = dataset(group, name, dtype)
+    if found.shape != ():
+        raise Damage(f"{name} is no scalar")
+    return found[()]
+
+
+def attributes(file: h5py.File) -> dict[str, object]:
+    """Read the root attributes that are text, numbers or arrays of numbers."""
+    limit = os.fstat(_descriptor(file)).st_size
+    values = {}
+    for name in file.attrs:
+        handle = h5py.h5a.open(file.id, name.encode())
+        if handle.get_storage_size() > limit or prod(handle.shape) > limit:
+            raise Damage(f"attribute {name} declares more than the file holds")
+        if _is_plain(handle):
+            values[name] = _plain(file.attrs[name])
+    return values
+
+
+def _is_plain(handle: h5py.h5a.AttrID) -> bool:
+    is_text = (
+        isinstance(handle.get_type(), h5py.h5t.TypeStringID) and handle.shape == ()
+    )
+    return is_text or handle.dtype.kind in "iuf"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _descriptor(item: h5py.File | h5py.Dataset) -> int:
+    return int(item.file.id.get_vfd_handle())

@@ -1,0 +1,287 @@
+"""Read a run file: finished, still being written, or left by a killed writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile import guarded
+from stsyn_mpi.runfile.guarded import Damage
+from stsyn_mpi.runfile.liveness import WriterIdentity, WriterLife
+from stsyn_mpi.runfile.schema import (
+    COLUMN_BY_NAME,
+    COLUMNS,
+    FORMAT_NAME,
+    REASON_BYTES,
+    SCHEMA_VERSION,
+    STATE_BYTES,
+    UPDATE_COLUMNS,
+    Column,
+    RunState,
+)
+
+_INDEX = np.dtype(np.int64)
+_LIFE_PHRASES = {
+    WriterLife.ALIVE: "still going",
+    WriterLife.DEAD: "unfinished, its writer died",
+    WriterLife.CLOSED: "unfinished, closed without an ending",
+    WriterLife.UNKNOWN: "unfinished; only the writer's host can tell if it lives",
+}
+
+
+class Run:
+    """The committed rounds of one run file, as they stood when it was opened.
+
+    Arrays are read when asked for. Close it, or use it in a ``with``.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    attributes : dict
+        Root attributes: text, numbers, and arrays of numbers.
+    config : dict
+        The whole configuration of the run.
+    n_workers, n_rounds : int
+        Workers, and committed rounds.
+    clock : str
+        ``wall`` or ``virtual``: whose seconds the columns hold.
+    state : RunState
+        How the run stood, or ended.
+    state_reason : str
+        Why, in one line.
+    heartbeat : float
+        Unix time of the last commit.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self._file = file
+        self.attributes = guarded.attributes(file)
+        self.schema_version = _schema_version(path, self.attributes)
+        self.config = _config(self.attributes)
+        self.clock = str(self.attributes.get("clock", "wall"))
+        self.state = RunState(_text(file, "run_state", STATE_BYTES))
+        self.state_reason = _text(file, "state_reason", REASON_BYTES)
+        self.heartbeat = float(guarded.scalar(file, "heartbeat", np.dtype(np.float64)))
+        self.n_workers = guarded.dataset(file, "worker", _INDEX).shape[0]
+        self.n_rounds = self._count_rounds()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns this file holds."""
+        return tuple(c.name for c in COLUMNS if c.since <= self.schema_version)
+
+    @property
+    def writer(self) -> WriterIdentity:
+        """The process that wrote the file."""
+        values = self.attributes
+        pid = values.get("writer_pid")
+        return WriterIdentity(
+            str(values.get("writer_host", "")),
+            pid if isinstance(pid, int) else 0,
+            str(values.get("writer_start", "")),
+        )
+
+    @property
+    def writer_life(self) -> WriterLife:
+        """Whether a run in state ``running`` still has its writer.
+
+        A file that opens plainly was closed by its writer, whatever its state says.
+        """
+        if self.state is not RunState.RUNNING or not self._file.swmr_mode:
+            return WriterLife.CLOSED
+        return self.writer.life()
+
+    def column(self, name: str, first: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return a column of the round table.
+
+        Parameters
+        ----------
+        name : str
+            A column of ``schema.COLUMNS``.
+        first, stop : int
+            Rounds wanted, all by default; a long file is read in pieces.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n_rounds,), or (n_rounds, n_workers) for worker columns. A column
+            that is newer than the file holds its fill value.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        InputError
+            If the file is damaged there.
+        """
+        column = COLUMN_BY_NAME[name]
+        stop = self.n_rounds if stop is None else min(stop, self.n_rounds)
+        with guarded.one_line(self.path):
+            if column.since > self.schema_version:
+                tail = (self.n_workers,) if len(column.axes) > 1 else ()
+                return np.full((stop - first, *tail), column.fill, dtype=column.dtype)
+            return guarded.rows(self._dataset(column), first, stop)
+
+    __getitem__ = column
+
+    def updates(self) -> dict[str, np.ndarray]:
+        """Return the columns of ``/updates``, shape (n,); empty if not recorded."""
+        with guarded.one_line(self.path):
+            if not guarded.has(self._file, "updates"):
+                return {c.name: np.empty(0, dtype=c.dtype) for c in UPDATE_COLUMNS}
+            group = _group(self._file, "updates")
+            n = guarded.dataset(group, "update", _INDEX).shape[0]
+            return {
+                c.name: guarded.rows(
+                    guarded.dataset(group, c.name, np.dtype(c.dtype)), 0, n
+                )
+                for c in UPDATE_COLUMNS
+            }
+
+    def events(self) -> list[str]:
+        """Return the coordinator's events, JSON texts; empty if not recorded."""
+        with guarded.one_line(self.path):
+            if not guarded.has(self._file, "events"):
+                return []
+            group = _group(self._file, "events")
+            n = guarded.dataset(group, "event", _INDEX).shape[0]
+            if not n:
+                return []
+            ends = guarded.rows(guarded.dataset(group, "end", _INDEX), 0, n)
+            text = guarded.dataset(group, "text", np.dtype(np.uint8))
+            data = guarded.rows(text, 0, int(ends[-1])).tobytes()
+            return data.decode().splitlines()
+
+    def final_params(self) -> np.ndarray | None:
+        """Return the last model, float32 (n_params,), or None before the end."""
+        with guarded.one_line(self.path):
+            source = guarded.dataset(self._file, "final_params", np.dtype(np.float32))
+            n = source.shape[0]
+            return guarded.rows(source, 0, n) if n else None
+
+    def standing(self) -> str:
+        """Say in one line how the run stands, and whether the file is all of it."""
+        if self.state is not RunState.RUNNING:
+            reason = f": {self.state_reason}" if self.state_reason else ""
+            return f"{self.state}{reason}"
+        age = max(0.0, time.time() - self.heartbeat)
+        writer = f"process {self.writer.pid} on {self.writer.host}"
+        return (
+            f"{_LIFE_PHRASES[self.writer_life]} "
+            f"({writer}, last commit {age:.0f} s ago): reported as far as it goes"
+        )
+
+    def close(self) -> None:
+        """Close the file; harmless when closed already."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _dataset(self, column: Column) -> h5py.Dataset:
+        found = guarded.dataset(self._file, column.name, np.dtype(column.dtype))
+        tail = (self.n_workers,) if len(column.axes) > 1 else ()
+        if found.ndim != 1 + len(tail) or found.shape[1:] != tail:
+            raise Damage(f"{column.name} has shape {found.shape}")
+        return found
+
+    def _count_rounds(self) -> int:
+        """Count the leading rounds that are there in every column.
+
+        The scale is read first: columns only grow, so all of them have at least its
+        rows. After a crash of the node a file can hold less than it says.
+        """
+        scale = guarded.dataset(self._file, "round", _INDEX)
+        rounds = (
+            guarded.rows(scale, 0, scale.shape[0]) if scale.shape[0] else np.empty(0)
+        )
+        wrong = np.flatnonzero(rounds != np.arange(len(rounds)))
+        n_sound = int(wrong[0]) if len(wrong) else len(rounds)
+        for name in self.columns:
+            n_sound = min(n_sound, int(self._dataset(COLUMN_BY_NAME[name]).shape[0]))
+        return n_sound
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Open a run file, plainly or through SWMR.
+
+    Parameters
+    ----------
+    path : path-like
+        A finished file, one that is being written, or one whose writer was killed.
+
+    Returns
+    -------
+    Run
+        Cut to the committed rounds.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no run file, damaged, truncated, or of a newer schema.
+    """
+    path = Path(path)
+    file = guarded.open_file(path)
+    try:
+        with guarded.one_line(path):
+            return Run(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def read_state(path: str | os.PathLike[str]) -> str:
+    """Return the ``run_state`` of a run file; raises `InputError` as `open_run`."""
+    with open_run(path) as run:
+        return run.state.value
+
+
+def _schema_version(path: Path, attributes: dict[str, object]) -> int:
+    if attributes.get("format") != FORMAT_NAME:
+        raise InputError(f"{path} is an HDF5 file, but no run file of stsyn_mpi")
+    version = attributes.get("schema_version")
+    if not isinstance(version, int) or version < 1:
+        raise Damage(f"schema_version is {version!r}")
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {version}, this stsyn_mpi reads up to "
+            f"{SCHEMA_VERSION}: a newer stsyn_mpi is needed"
+        )
+    return version
+
+
+def _config(attributes: dict[str, object]) -> dict[str, object]:
+    config = json.loads(str(attributes.get("config", "")))
+    if not isinstance(config, dict):
+        raise Damage("config is no JSON object")
+    return config
+
+
+def _text(file: h5py.File, name: str, n_bytes: int) -> str:
+    value: bytes = guarded.scalar(file, name, np.dtype(f"S{n_bytes}"))
+    return value.decode()
+
+
+def _group(file: h5py.File, name: str) -> h5py.Group:
+    found = guarded.child(file, name)
+    if not isinstance(found, h5py.Group):
+        raise Damage(f"{name} is no group")
+    return found

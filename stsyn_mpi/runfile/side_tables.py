@@ -1,0 +1,89 @@
+"""The groups beside the round table: local updates and coordinator events.
+
+Both gather rows in memory, so that adding them costs nothing while messages are
+served, and write them in two steps: data first, then the scale that counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
+from stsyn_mpi.runfile.schema import UPDATE_COLUMNS
+
+
+class UpdatesTable:
+    """Group ``/updates``: one row per local update.
+
+    Parameters
+    ----------
+    group : h5py.Group or None
+        The group, or None where updates are not recorded: then rows are dropped.
+    """
+
+    def __init__(self, group: h5py.Group | None) -> None:
+        self._pending: list[np.ndarray] = []
+        self._recording = group is not None
+        if group is not None:
+            self._table = GrowingTable({c.name: group[c.name] for c in UPDATE_COLUMNS})
+            self._index = GrowingIndex(group["update"])
+
+    def add(self, rows: np.ndarray) -> None:
+        """Take rows, float64 of shape (n, 6), in the order of UPDATE_COLUMNS."""
+        if self._recording and len(rows):
+            self._pending.append(np.array(rows, dtype=np.float64, ndmin=2))
+
+    def write_data(self) -> None:
+        """Write the pending rows; they do not count yet."""
+        if self._pending:
+            rows = np.concatenate(self._pending)
+            self._pending = []
+            self._table.append(
+                {c.name: rows[:, i] for i, c in enumerate(UPDATE_COLUMNS)}
+            )
+
+    def commit(self) -> None:
+        """Make the rows written count."""
+        if self._recording:
+            self._index.extend_to(self._table.n_rows)
+
+
+class EventsTable:
+    """Group ``/events``: JSON lines as one stream of bytes, and where each ends.
+
+    Parameters
+    ----------
+    group : h5py.Group or None
+        The group, or None where events are not recorded: then lines are dropped.
+    """
+
+    def __init__(self, group: h5py.Group | None) -> None:
+        self._group = group
+        self._pending: list[bytes] = []
+        if group is not None:
+            self._text = GrowingTable({"text": group["text"]})
+            self._ends = GrowingTable({"end": group["end"]})
+            self._index = GrowingIndex(group["event"])
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Take JSON texts, one event each, without line ends."""
+        if self._group is not None:
+            self._pending.extend(line.encode() + b"\n" for line in lines)
+
+    def write_data(self) -> None:
+        """Write the pending lines; they do not count yet."""
+        if self._group is None or not self._pending:
+            return
+        lines, self._pending = self._pending, []
+        ends = self._text.n_rows + np.cumsum([len(line) for line in lines])
+        self._text.append({"text": np.frombuffer(b"".join(lines), dtype=np.uint8)})
+        self._group["byte"].resize((self._text.n_rows,))
+        self._ends.append({"end": ends})
+
+    def commit(self) -> None:
+        """Make the lines written count."""
+        if self._group is not None:
+            self._index.extend_to(self._ends.n_rows)

@@ -1,0 +1,319 @@
+"""Write a run file, committed round by round and readable while it grows.
+
+Order is what makes a kill harmless: the columns of a round reach the operating
+system before the scale `round` is extended, so a round that the scale counts is
+complete, and a call that has returned leaves nothing behind in this process.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import numpy as np
+
+from stsyn_mpi.errors import RunFailure
+from stsyn_mpi.runfile.creation import create_file, sync
+from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
+from stsyn_mpi.runfile.provenance import local_provenance
+from stsyn_mpi.runfile.schema import (
+    COLUMN_BY_NAME,
+    COLUMNS,
+    FORMAT_NAME,
+    REASON_BYTES,
+    SCHEMA_VERSION,
+    RunState,
+)
+from stsyn_mpi.runfile.side_tables import EventsTable, UpdatesTable
+
+SYNC_INTERVAL_S = 10.0
+"""Seconds between two calls of fsync: what a crash of the node can cost."""
+
+Value = float | int | np.ndarray
+Row = Mapping[str, Value]
+
+
+class RunWriter:
+    """The one writer of a run file, made by `create`. Use it from one thread.
+
+    A failing disk raises `RunFailure` from any method; the rounds committed before
+    stay readable.
+    """
+
+    def __init__(self, path: Path, file: h5py.File, sync_interval_s: float) -> None:
+        self.path = path
+        self._file = file
+        self._columns = GrowingTable({c.name: file[c.name] for c in COLUMNS[1:]})
+        self._index = GrowingIndex(file["round"])
+        self._heartbeat = file["heartbeat"].id
+        self._updates = UpdatesTable(file.get("updates"))
+        self._events = EventsTable(file.get("events"))
+        self._sync_interval_s = sync_interval_s
+        self._last_sync = time.monotonic()
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        n_workers: int,
+        config_json: str,
+        provenance: Mapping[str, object],
+        *,
+        force: bool = False,
+        swmr: bool = True,
+        record_updates: bool = True,
+        record_events: bool = False,
+        clock: str = "wall",
+        sync_interval_s: float = SYNC_INTERVAL_S,
+    ) -> Self:
+        """Create a run file with no rounds, in state ``running``.
+
+        Parameters
+        ----------
+        path : path-like
+            Where the file goes; its folder is created.
+        n_workers : int
+            M, the length of the worker axis.
+        config_json : str
+            The whole configuration as a JSON object.
+        provenance : mapping
+            More root attributes, e.g. the rank, host, pid and device maps and the MPI
+            library; they come beside those of ``provenance.local_provenance``.
+        force : bool
+            Replace an existing file, unless the run that writes it still lives. It is
+            replaced only when the new one is complete.
+        swmr : bool
+            Single-writer multiple-reader mode. Off for file systems like NFS: then
+            nobody reads the file while it is written, and a kill can cost the file.
+        record_updates, record_events : bool
+            Whether `append_updates` and `append_events` keep what they are given.
+        clock : {"wall", "virtual"}
+            Whose seconds the columns hold.
+        sync_interval_s : float
+            Seconds between two calls of fsync.
+
+        Returns
+        -------
+        RunWriter
+            Open for the first round.
+
+        Raises
+        ------
+        InputError
+            If `path` exists and `force` is off, belongs to a living run, or cannot be
+            written.
+        """
+        path = Path(path)
+        attributes: dict[str, object] = {
+            **local_provenance(),
+            **provenance,
+            "format": FORMAT_NAME,
+            "schema_version": SCHEMA_VERSION,
+            "clock": clock,
+            "config": config_json,
+            "n_workers": n_workers,
+        }
+        file = create_file(
+            path,
+            n_workers,
+            attributes,
+            force=force,
+            swmr=swmr,
+            record_updates=record_updates,
+            record_events=record_events,
+        )
+        return cls(path, file, sync_interval_s)
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds committed so far."""
+        return self._index.n_rows
+
+    def commit_round(self, row: Row) -> None:
+        """Commit one round; when this returns, a kill cannot take it back.
+
+        Parameters
+        ----------
+        row : mapping
+            Column name to number, or to an array of shape (n_workers,) for worker
+            columns; ``round`` is required. Columns left out hold the fill value.
+
+        Raises
+        ------
+        KeyError
+            If a key is no column, or ``round`` is missing.
+        ValueError
+            If the round is not the next one, or an array has the wrong shape.
+        TypeError
+            If a fraction is given for an integer column.
+        """
+        self.commit_rounds([row])
+
+    def commit_rounds(self, rows: Sequence[Row]) -> None:
+        """Commit several rounds at the cost of one; see `commit_round`."""
+        rounds = [row["round"] for row in rows]
+        expected = list(range(self.n_rounds, self.n_rounds + len(rows)))
+        if rounds != expected:
+            raise ValueError(f"rounds {rounds} committed, {expected} come next")
+        blocks = self._blocks(rows)
+        with self._reporting():
+            self._columns.append(blocks)
+            self._write_side_tables()
+            self._index.extend_to(self._columns.n_rows)
+            self._beat()
+            self._file.flush()
+            if time.monotonic() - self._last_sync > self._sync_interval_s:
+                self._sync()
+
+    def append_updates(self, rows: np.ndarray) -> None:
+        """Add local updates; they reach the file with the next commit.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            float64, shape (n, 6): round, worker, start_s, injected_s, work_s (seconds)
+            and completed (1, or 0 for a cancelled update).
+        """
+        self._updates.add(rows)
+
+    def append_events(self, lines: Sequence[str]) -> None:
+        """Add coordinator events as JSON texts, written with the next commit."""
+        self._events.add(lines)
+
+    def fill_evaluation(
+        self,
+        round_index: int,
+        loss: float,
+        accuracy: float,
+        eval_s: float = float("nan"),
+    ) -> None:
+        """Fill in the evaluation of a committed round's model.
+
+        Parameters
+        ----------
+        round_index : int
+            A committed round.
+        loss, accuracy : float
+            Mean test loss; share of correct predictions in [0, 1].
+        eval_s : float
+            Duration of the evaluation in seconds.
+
+        Raises
+        ------
+        IndexError
+            If the round is not committed.
+        """
+        if not 0 <= round_index < self.n_rounds:
+            raise IndexError(f"round {round_index} of {self.n_rounds} committed rounds")
+        values = {"test_loss": loss, "test_accuracy": accuracy, "eval_s": eval_s}
+        with self._reporting():
+            for name, value in values.items():
+                self._columns.overwrite(name, round_index, np.array([value]))
+
+    def write_final_params(self, params: np.ndarray) -> None:
+        """Write the last model.
+
+        Parameters
+        ----------
+        params : numpy.ndarray
+            float32, shape (n_params,), in host memory.
+        """
+        values = np.asarray(params, dtype=np.float32).ravel()
+        with self._reporting():
+            dataset = self._file["final_params"]
+            self._file["parameter"].resize((len(values),))
+            dataset.resize((len(values),))
+            dataset[:] = values
+            self._file.flush()
+
+    def set_state(self, state: RunState | str, reason: str = "") -> None:
+        """Say how the run stands; on the disk when this returns.
+
+        Parameters
+        ----------
+        state : RunState or str
+            One of the states of `RunState`.
+        reason : str
+            Why, in one line; cut at 512 bytes.
+        """
+        name = RunState(state).value.encode()
+        text = reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()
+        with self._reporting():
+            self._write_side_tables()
+            self._file["state_reason"][()] = text
+            self._file["run_state"][()] = name
+            self._beat()
+            self._sync()
+
+    def close(self) -> None:
+        """Write what is pending and close; harmless when closed already."""
+        if not self._file:
+            return
+        with self._reporting():
+            try:
+                self._write_side_tables()
+                self._sync()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _blocks(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
+        blocks = self._columns.blank(len(rows))
+        for i, row in enumerate(rows):
+            for name, value in row.items():
+                if name not in COLUMN_BY_NAME:
+                    raise KeyError(f"{name!r} is no column of a run file")
+                if name != "round":
+                    _fill_in(blocks[name], i, value, name)
+        return blocks
+
+    def _write_side_tables(self) -> None:
+        """Write updates and events; the flush between data and scales orders both."""
+        self._updates.write_data()
+        self._events.write_data()
+        self._file.flush()
+        self._updates.commit()
+        self._events.commit()
+
+    def _beat(self) -> None:
+        everything = h5py.h5s.create(h5py.h5s.SCALAR)
+        self._heartbeat.write(everything, everything, np.array(time.time()))
+
+    def _sync(self) -> None:
+        sync(self._file)
+        self._last_sync = time.monotonic()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise RunFailure(
+                f"cannot write the run file {self.path}: {error}"
+            ) from error
+
+
+def _fill_in(block: np.ndarray, i: int, value: Value, name: str) -> None:
+    array = np.asarray(value)
+    if array.shape != block.shape[1:]:
+        expected = block.shape[1:]
+        raise ValueError(f"{name}: shape {array.shape}, expected {expected}")
+    if block.dtype.kind == "i" and array.dtype.kind not in "iub":
+        raise TypeError(f"{name}: {array.dtype} in an integer column")
+    block[i] = array
