@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -76,18 +78,20 @@ class NumpyLayers:
         np.copyto(columns.reshape(shape), windows)
 
     def col2im(self, columns: Array, kernel: int, x: Array) -> None:
-        """Sum windows back, adding runs of kernel * channels elements."""
+        """Sum windows back: first over their rows, in long runs, then over columns."""
         n, height, width, channels = x.shape
         out_height, out_width = height - kernel + 1, width - kernel + 1
-        run = kernel * channels
-        windows = columns.reshape(n, out_height, out_width, kernel, run)
-        lines = x.reshape(n, height, width * channels)
-        lines.fill(0.0)
-        for row in range(kernel):
-            target = lines[:, row : row + out_height]
-            for column in range(out_width):
-                first = column * channels
-                target[:, :, first : first + run] += windows[:, :, column, row]
+        windows = columns.reshape(n, out_height, out_width, kernel, kernel * channels)
+        shape = (n, height, out_width, kernel * channels)
+        lines = self._scratch.take("lines", math.prod(shape)).reshape(shape)
+        lines[:, :out_height] = windows[:, :, :, 0]
+        lines[:, out_height:] = 0.0
+        for row in range(1, kernel):
+            lines[:, row : row + out_height] += windows[:, :, :, row]
+        runs = lines.reshape(n, height, out_width, kernel, channels)
+        x.fill(0.0)
+        for column in range(kernel):
+            x[:, :, column : column + out_width] += runs[:, :, :, column]
 
     def max_pool(self, x: Array, pooled: Array, choice: Array) -> None:
         """Take the maximum of each 2x2 window and remember its place."""
