@@ -43,7 +43,11 @@ class Memory(Protocol):
         """Return ``array`` in host memory once it is computed; it may share memory."""
 
     def activate(self) -> None:
-        """Select device and stream for the calling thread (once in each thread)."""
+        """Make the calling thread ready to compute (once in each thread).
+
+        It selects device and stream, and lets a diverging model give inf or NaN
+        instead of a warning.
+        """
 
     def synchronise(self) -> None:
         """Wait until all work launched by the calling thread has completed."""

@@ -36,7 +36,8 @@ class NumpyBackend(NumpyVectors, NumpyLayers):
         return np.asarray(array)
 
     def activate(self) -> None:
-        """Do nothing: there is one device and no stream."""
+        """Silence floating-point warnings in this thread: `is_finite` decides."""
+        np.seterr(over="ignore", invalid="ignore", divide="ignore")
 
     def synchronise(self) -> None:
         """Do nothing: nothing runs after its call."""

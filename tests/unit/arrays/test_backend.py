@@ -48,3 +48,18 @@ def test_scratch_is_reused_in_a_thread_and_not_shared_between_threads():
     assert np.shares_memory(mine, scratch.take("a", 5))
     assert not np.shares_memory(mine, scratch.take("b", 10))
     assert not np.shares_memory(mine, others[0])
+
+
+def test_divergence_is_no_warning_in_an_activated_thread(backend):
+    vector, answers = np.full(3, 3e38, np.float32), []
+
+    def diverge():
+        backend.activate()
+        backend.add_scaled(vector, 10.0, vector)
+        answers.append(backend.is_finite(vector))
+
+    thread = threading.Thread(target=diverge)
+    thread.start()
+    thread.join()
+    assert answers == [False]
+    assert np.geterr()["over"] == "warn"
