@@ -81,7 +81,7 @@ def _all_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("toml", required=False, type=click.Path())
 @_all_options
 @click.pass_obj
-def train(arguments: Sequence[str], toml: str | None, **flags: Any) -> int:
+def train(arguments: Sequence[str], /, toml: str | None, **flags: Any) -> int:
     """Train a model on MPI ranks.
 
     Options come from the file TOML (keys are the names of the flags) and from flags;

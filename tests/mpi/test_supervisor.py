@@ -1,0 +1,129 @@
+"""The supervisor under a real mpirun: signals, orphans, its own death."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.mpi
+
+N_RANKS = 3
+DEADLINE_S = 60
+SUPERVISOR = """
+import sys
+from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
+from stsyn_mpi.mpi.supervisor import supervise
+ulfm, *argv = sys.argv[1:]
+sys.exit(supervise(*mpirun_command(find_mpirun(), 3, argv, ulfm=ulfm == "ulfm")))
+"""
+# A rank reports each signal by a file, and leaves 0.5 s after the first, so that a
+# second one would be seen too.
+RANK = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+folder, manner = Path(sys.argv[1]), sys.argv[2]
+got = []
+def note(number, frame):
+    got.append(time.monotonic())
+    (folder / f"{rank}.got{len(got)}").touch()
+import mpi4py
+mpi4py.rc.threads = False
+from mpi4py import MPI
+rank = MPI.COMM_WORLD.rank
+if manner == "orphan":
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=-3, stderr=-3)
+    (folder / f"{rank}.child").write_text(str(child.pid))
+    sys.exit()
+signal.signal(signal.SIGUSR1, note)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else signal.SIG_DFL)
+pid = folder / f"{rank}.tmp"
+pid.write_text(str(os.getpid()))
+pid.rename(folder / f"{rank}.pid")
+while manner == "stubborn" or not got or time.monotonic() < got[0] + 0.5:
+    time.sleep(0.01)
+"""
+
+
+def wait_until(condition):
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except OSError:
+        return False
+
+
+@pytest.fixture(params=["ulfm", "plain"])
+def start(tmp_path, request):
+    started = []
+
+    def launch(manner):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SUPERVISOR, request.param]
+            + [sys.executable, "-c", RANK, str(tmp_path), manner]
+        )
+        started.append(process)
+        return process
+
+    yield launch
+    for process in started:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+
+
+def rank_pids(folder: Path) -> list[int]:
+    wait_until(lambda: len(list(folder.glob("*.pid"))) == N_RANKS)
+    return [int(path.read_text()) for path in folder.glob("*.pid")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
+def test_first_signal_reaches_every_rank_once_as_a_request_to_stop(
+    start, tmp_path, number
+):
+    supervisor = start("polite")
+    pids = rank_pids(tmp_path)
+    supervisor.send_signal(number)
+    supervisor.send_signal(number)  # at once: the same request
+    assert supervisor.wait(DEADLINE_S) == 0
+    assert len(list(tmp_path.glob("*.got1"))) == N_RANKS
+    assert not list(tmp_path.glob("*.got2"))
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
+    supervisor = start("stubborn")
+    pids = rank_pids(tmp_path)
+
+    def gone():
+        if any(is_alive(pid) for pid in pids):
+            supervisor.send_signal(signal.SIGINT)
+            return False
+        return True
+
+    wait_until(gone)
+    assert supervisor.wait(DEADLINE_S) == 128 + signal.SIGKILL
+
+
+def test_death_of_the_supervisor_ends_the_ranks(start, tmp_path):
+    supervisor = start("polite")
+    pids = rank_pids(tmp_path)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_what_ranks_leave_running_is_killed(start, tmp_path):
+    assert start("orphan").wait(DEADLINE_S) == 0
+    children = [int(path.read_text()) for path in tmp_path.glob("*.child")]
+    assert len(children) == N_RANKS
+    assert not any(is_alive(pid) for pid in children)
