@@ -17,9 +17,12 @@ _force = click.option("--force", is_flag=True, help="Replace an existing output.
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
 
-@click.group()
-def data() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def data(ctx: click.Context) -> None:
     """Make, show and check data files (one HDF5 layout, see docs/data.md)."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def _image_options(command: Callable[..., Any]) -> Callable[..., Any]:

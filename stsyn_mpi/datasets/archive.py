@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from stsyn_mpi.datasets.layout import is_file
 from stsyn_mpi.errors import InputError
 
 _BLOCK = 512
@@ -139,7 +140,7 @@ def _read(path: Path, stream: Stream, n_bytes: int) -> bytes:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Stream]:
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"archive {str(path)!r}: no such file")
     try:
         with path.open("rb") as file:

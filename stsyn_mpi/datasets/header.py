@@ -18,6 +18,7 @@ from stsyn_mpi.datasets.layout import (
     SPLITS,
     TEXT_ATTRIBUTES,
     Header,
+    is_file,
     shape_text,
 )
 from stsyn_mpi.errors import InputError
@@ -31,7 +32,7 @@ def open_data_file(path: Path) -> h5py.File:
     InputError
         If it does not exist, cannot be read, or is no complete HDF5 file.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(
             f"data {str(path)!r}: no such file; give 'digits' or the path of a file "
             "made by 'stsyn-mpi data'"

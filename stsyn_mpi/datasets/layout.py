@@ -1,6 +1,7 @@
 """The layout of a data file: names, types and limits (see docs/data.md)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 FORMAT = "stsyn_mpi-data"
 LAYOUT_VERSION = 1
@@ -50,6 +51,14 @@ class Header:
 def rows_per_block(row_bytes: int) -> int:
     """Rows that fit a block of ``BLOCK_BYTES``, at least one."""
     return max(1, BLOCK_BYTES // max(1, row_bytes))
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether ``path`` is a file; what no file can be called is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -15,6 +15,7 @@ from stsyn_mpi.datasets.layout import (
     MAX_CLASSES,
     MAX_EXPANSION,
     MAX_IMAGE_BYTES,
+    is_file,
     rows_per_block,
 )
 from stsyn_mpi.datasets.source import Block, Source, Split
@@ -85,7 +86,7 @@ def npz(
     InputError
         Naming the array that is missing, pickled, of a wrong type or shape.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"npz file {str(path)!r}: no such file")
     arrays = {key: _open_array(path, key) for key in KEYS}
     shape = _image_shape(arrays["x_train"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stsyn_mpi.datasets.layout import shape_text
+from stsyn_mpi.datasets.layout import MAX_CHANNELS, MAX_IMAGE_BYTES, shape_text
 from stsyn_mpi.errors import InputError
 
 Block = tuple[np.ndarray, np.ndarray]
@@ -74,6 +74,11 @@ def padded(source: Source, size: int) -> Source:
             f"--pad {size}: the images of {source.name} are {height}x{width}; "
             f"allowed is {max(height, width)} or more"
         )
+    if size * size * channels > MAX_IMAGE_BYTES // 4:
+        raise InputError(
+            f"--pad {size}: images of {size}x{size}x{channels}; allowed are "
+            f"{MAX_IMAGE_BYTES // 4} values"
+        )
     top, left = (size - height) // 2, (size - width) // 2
     margins = ((0, 0), (top, size - height - top), (left, size - width - left), (0, 0))
     return _with_images(
@@ -92,6 +97,8 @@ def with_channels(source: Source, n_channels: int) -> Source:
     height, width, channels = source.image_shape
     if channels == n_channels:
         return source
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise InputError(f"--channels {n_channels}: allowed are 1 to {MAX_CHANNELS}")
     if channels != 1:
         raise InputError(
             f"--channels {n_channels}: the images of {source.name} are "

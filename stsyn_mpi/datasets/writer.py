@@ -1,9 +1,10 @@
 """Write a data file: block by block, under a temporary name, then moved into place."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,11 @@ from stsyn_mpi.datasets.layout import (
 from stsyn_mpi.datasets.source import Block, Source, Split
 from stsyn_mpi.datasets.verify import little_endian
 from stsyn_mpi.errors import InputError, RunFailure
+
+# HDF5 1.10 is what readers on clusters have; before 1.8 an attribute ends at
+# 64 KiB, too little for the names of many classes.
+_VERSIONS = ("v108", "v110")
+_METADATA_BYTES = 1 << 22
 
 
 class ChannelMoments:
@@ -82,11 +88,12 @@ def write_data_file(path: Path, source: Source, force: bool = False) -> None:
         if split.n_rows < 1:
             raise InputError(f"{source.origin}: has no {name} images; needed is one")
     with _moved_into_place(path, force) as temporary:
-        file = _create(temporary, path)
+        _create(temporary, path, source)
         try:
-            with file:
+            _reserve(temporary)
+            with h5py.File(temporary, "r+", libver=_VERSIONS) as file:
                 _write_content(file, source)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise RunFailure(f"{path}: could not be written ({error})") from error
 
 
@@ -98,12 +105,16 @@ def check_output(path: Path, force: bool) -> None:
     InputError
         Naming the path and what would be allowed.
     """
-    if path.is_dir():
-        raise InputError(f"output {str(path)!r}: is a folder; give a file name")
-    if path.exists() and not force:
-        raise InputError(f"output {str(path)!r}: exists; --force replaces it")
-    if not path.parent.is_dir():
-        raise InputError(f"output {str(path)!r}: no folder {str(path.parent)!r}")
+    where = f"output {str(path)!r}"
+    try:
+        if path.is_dir():
+            raise InputError(f"{where}: is a folder; give a file name")
+        if path.exists() and not force:
+            raise InputError(f"{where}: exists; --force replaces it")
+        if not path.parent.is_dir():
+            raise InputError(f"{where}: no folder {str(path.parent)!r}")
+    except OSError as error:
+        raise InputError(f"{where}: cannot be created ({error.strerror})") from error
 
 
 @contextmanager
@@ -116,13 +127,25 @@ def _moved_into_place(path: Path, force: bool) -> Iterator[Path]:
         check_output(path, force)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
-def _create(temporary: Path, path: Path) -> h5py.File:
+def _create(temporary: Path, path: Path, source: Source) -> None:
+    """Create the file with its arrays allocated, but not written."""
+    label_dtype = "uint8" if len(source.class_names) <= 256 else "int32"
+    allocated = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    allocated.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    allocated.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     try:
-        # HDF5 1.10 is what readers on clusters have.
-        return h5py.File(temporary, "w", libver=("earliest", "v110"))
+        with h5py.File(temporary, "w", libver=_VERSIONS) as file:
+            for name, split in source.splits.items():
+                group, n = file.create_group(name), split.n_rows
+                shape = (n, *source.image_shape)
+                group.create_dataset(
+                    "images", shape, source.image_dtype, dcpl=allocated
+                )
+                group.create_dataset("labels", (n,), label_dtype, dcpl=allocated)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise InputError(
@@ -130,17 +153,28 @@ def _create(temporary: Path, path: Path) -> h5py.File:
         ) from error
 
 
+def _reserve(temporary: Path) -> None:
+    """Claim the space on disk: HDF5 may crash where it runs out while writing."""
+    size = temporary.stat().st_size + _METADATA_BYTES
+    with temporary.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+
+
 def _write_content(file: h5py.File, source: Source) -> None:
     moments = ChannelMoments(source.image_shape[2])
     for name, split in source.splits.items():
         learn = moments if name == "train" else None
-        _write_split(file.create_group(name), source, split, learn)
+        _write_split(file[name], source, split, learn)
     mean, std = moments.result()
     file.attrs["layout_version"] = np.int64(LAYOUT_VERSION)
-    _write_text(file, "format", FORMAT)
+    file.attrs["format"] = FORMAT
     for key in TEXT_ATTRIBUTES:
-        _write_text(file, key, getattr(source, key))
-    _write_texts(file, "class_names", source.class_names)
+        file.attrs[key] = getattr(source, key)
+    file.attrs.create("class_names", source.class_names, dtype=h5py.string_dtype())
     file.attrs["mean"] = mean
     file.attrs["std"] = std
 
@@ -148,21 +182,20 @@ def _write_content(file: h5py.File, source: Source) -> None:
 def _write_split(
     group: h5py.Group, source: Source, split: Split, moments: ChannelMoments | None
 ) -> None:
-    label_dtype = "uint8" if len(source.class_names) <= 256 else "int32"
-    images = group.create_dataset(
-        "images", (split.n_rows, *source.image_shape), source.image_dtype
-    )
-    labels = group.create_dataset("labels", (split.n_rows,), label_dtype)
-    _write_text(images, "axes", "image, row, column, channel")
-    _write_text(labels, "axes", "image")
+    images, labels = group["images"], group["labels"]
+    images.attrs["axes"] = "image, row, column, channel"
+    labels.attrs["axes"] = "image"
     digests = [hashlib.sha256(), hashlib.sha256()]
     row = 0
     for block in split.blocks():
         x, y = _checked(block, source, f"{group.name[1:]} row", row)
+        if row + len(x) > split.n_rows:
+            row += len(x)
+            break
         images[row : row + len(x)] = x
         labels[row : row + len(x)] = y
         digests[0].update(little_endian(x))
-        digests[1].update(little_endian(y.astype(label_dtype)))
+        digests[1].update(little_endian(y.astype(labels.dtype)))
         if moments is not None:
             moments.add(x)
         row += len(x)
@@ -172,7 +205,7 @@ def _write_split(
             f"{split.n_rows} were declared"
         )
     for dataset, digest in zip((images, labels), digests, strict=True):
-        _write_text(dataset, "sha256", digest.hexdigest())
+        dataset.attrs["sha256"] = digest.hexdigest()
 
 
 def _checked(block: Block, source: Source, where: str, first: int) -> Block:
@@ -199,15 +232,3 @@ def _checked(block: Block, source: Source, where: str, first: int) -> Block:
             f"allowed are 0 to {len(source.class_names) - 1}"
         )
     return images, labels
-
-
-def _write_text(owner: h5py.Group | h5py.Dataset, key: str, text: str) -> None:
-    encoded = text.encode()
-    kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
-    owner.attrs.create(key, np.array(encoded, kind), dtype=kind)
-
-
-def _write_texts(owner: h5py.Group, key: str, texts: tuple[str, ...]) -> None:
-    encoded = [text.encode() for text in texts]
-    kind = h5py.string_dtype("utf-8", max(1, *(len(text) for text in encoded)))
-    owner.attrs.create(key, np.array(encoded, kind), dtype=kind)
