@@ -238,6 +238,11 @@ def rows_of(message: np.ndarray) -> np.ndarray:
     return rows.reshape(-1, len(ROW_FIELDS))
 
 
+def durations_of(message: np.ndarray) -> list[float]:
+    """Return the durations of an ANSWER, seconds, in the order of `DURATIONS`."""
+    return [float(word) for word in message[Field.TARGET_S : Field.IDLE_S + 1]]
+
+
 def text_of(message: np.ndarray) -> str:
     """Return the text of a FAILED."""
     data = message[N_HEADER_WORDS:].view(np.uint8)[: whole(message, Field.N_BYTES)]

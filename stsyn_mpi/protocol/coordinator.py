@@ -36,7 +36,7 @@ class RunTerms:
     target_accuracy
         Test accuracy in [0, 1] that ends the run; None for none.
     eval_every
-        Rounds between evaluations; the last model is always evaluated.
+        Rounds between evaluations, 0 for none; the last model always is.
     alive_interval_s
         Interval between signs of life, seconds; None where nobody can hang.
     is_deterministic
@@ -237,7 +237,8 @@ class Coordinator:
     def _aggregate(self, t: float) -> None:
         ledger = self.round
         if ledger.uploads_refused and not ledger.used:
-            self._commands += [self._record(t)]
+            index = ledger.view.round_index
+            self._commands += [do.UpdateModel(index, 0.0), self._record(t)]
             self._begin_end(Outcome.FAILED, "every upload had NaN or inf", t)
             return
         for upload in sorted(ledger.received, key=lambda upload: upload.worker):
@@ -251,11 +252,15 @@ class Coordinator:
         if not is_last:
             self._begin_round(index + 1, t)
         self._commands.append(record)
-        if is_last or (index + 1) % self.terms.eval_every == 0:
+        if is_last or self._is_evaluation_due(index):
             self._commands.append(do.EvaluateModel(index, is_last))
         if is_last:
             outcome = Outcome.STOPPED if self._stop_reason else Outcome.DONE
             self._begin_end(outcome, self._stop_reason or "all rounds done", t)
+
+    def _is_evaluation_due(self, index: int) -> bool:
+        every = self.terms.eval_every
+        return every > 0 and (index + 1) % every == 0
 
     def _record(self, t: float) -> do.RecordRound:
         ledger = self.round

@@ -157,6 +157,12 @@ class LocalTrainer:
             self._cancel.set()
             return self._report(snapshot.slot, snapshot.n_updates)
 
+    def empty_report(self) -> WorkReport:
+        """Report no work: there was no model, or its work is answered already."""
+        with self.buffers.lock:
+            self._flight = None
+            return self._report(None, 0)
+
     def _report(self, slot: int | None, n_updates: int) -> WorkReport:
         now = time.perf_counter()
         rows = self._rows[:n_updates]

@@ -1,0 +1,179 @@
+"""From a configuration to the parts that a rank runs with."""
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stsyn_mpi import __version__
+from stsyn_mpi.arrays import Array, Backend, select_backend
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.datasets import Dataset, open_dataset, partition
+from stsyn_mpi.faults import FaultPlan, parse_faults
+from stsyn_mpi.models import Model, build_model
+from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
+from stsyn_mpi.simulation.delays import parse_delay
+from stsyn_mpi.strategies import build_strategy
+from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
+from stsyn_mpi.training.local_sgd import LocalTrainer, TrainerParts
+from stsyn_mpi.training.optimizers import build_optimizer
+from stsyn_mpi.training.sampling import BatchSampler
+from stsyn_mpi.training.schedules import parse_schedule
+
+ModelFactory = Callable[[Backend, tuple[int, int, int], int], Model]
+"""Makes a model for a backend, an image shape (H, W, C) and a number of classes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every rank knows of a run.
+
+    Attributes
+    ----------
+    config
+        Resolved: M, K and the bounds are filled in.
+    backend, data, faults
+        As configured.
+    make_model
+        Makes a fresh model with a workspace of its own.
+    """
+
+    config: TrainConfig
+    backend: Backend
+    data: Dataset
+    faults: FaultPlan
+    make_model: Callable[[], Model]
+
+    @property
+    def n_workers(self) -> int:
+        """M."""
+        assert self.config.workers is not None
+        return self.config.workers
+
+    def learning_rate(self) -> Callable[[int], float]:
+        """Return the function from round index to local learning rate."""
+        config = self.config
+        return parse_schedule(config.lr_schedule, config.lr, config.rounds)
+
+    def facts(self, n_params: int) -> dict[str, object]:
+        """Return what has to be the same on every rank."""
+        versions = f"{__version__} on Python {platform.python_version()}"
+        facts: dict[str, object] = {
+            "stsyn_mpi version": versions,
+            "numpy version": np.__version__,
+            "parameter count": n_params,
+            "data checksum": self.data.checksum,
+            "byte order": sys.byteorder,
+        }
+        options = {f"option {key}": value for key, value in vars(self.config).items()}
+        return facts | options
+
+
+def assemble(
+    config: TrainConfig, n_workers: int, make_model: ModelFactory | None = None
+) -> Job:
+    """Check a configuration against the number of workers and open its data.
+
+    Raises
+    ------
+    InputError
+        If an option does not fit, or the data cannot be read.
+    """
+    resolved = config.resolved(n_workers)
+    faults = parse_faults(resolved.fault, n_workers)
+    backend = select_backend(resolved.device)
+    data = open_dataset(resolved.data)
+    shape, n_classes = data.image_shape, data.n_classes
+
+    def build() -> Model:
+        if make_model is not None:
+            return make_model(backend, shape, n_classes)
+        return build_model(resolved.model, backend, shape, n_classes)
+
+    return Job(resolved, backend, data, faults, build)
+
+
+def build_trainer(job: Job, worker: int) -> tuple[LocalTrainer, int]:
+    """Return the trainer of a worker, with its own part of the data, and n_params.
+
+    Raises
+    ------
+    InputError
+        If the worker's part holds bad values, or the partition leaves it none.
+    """
+    config, backend, data = job.config, job.backend, job.data
+    parts = partition(config.partition, data.train_labels(), job.n_workers, config.seed)
+    images, labels = data.read_train(parts[worker])
+    model = job.make_model()
+    sampler = BatchSampler(
+        backend,
+        backend.to_device(images),
+        backend.to_device(labels),
+        config.batch_size,
+        config.seed,
+        worker,
+    )
+    optimizer = build_optimizer(
+        backend,
+        model.n_params,
+        config.momentum,
+        config.nesterov,
+        config.weight_decay,
+        config.keep_optimizer_state,
+    )
+    trainer_parts = TrainerParts(
+        backend=backend,
+        model=model,
+        optimizer=optimizer,
+        sampler=sampler,
+        delay=parse_delay(config.delay, config.seed, job.n_workers),
+        faults=job.faults,
+        learning_rate=job.learning_rate(),
+    )
+    return LocalTrainer(worker, trainer_parts), model.n_params
+
+
+def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarray]:
+    """Return the evaluation on the test data, and the first model's parameters.
+
+    Returns
+    -------
+    evaluate
+        From parameters on the device, shape (n_params,), to loss and accuracy.
+    initial
+        float32, shape (n_params,), in host memory.
+
+    Raises
+    ------
+    InputError
+        If the test data hold bad values.
+    """
+    images, labels = job.data.read_test()
+    test = LabelledImages(job.backend.to_device(images), job.backend.to_device(labels))
+    model = job.make_model()
+    initial = model.initial_params(job.config.seed)
+    return (lambda params: evaluate(model, params, test)), initial
+
+
+def build_coordinator(job: Job) -> Coordinator:
+    """Return the coordinator with the configured strategy."""
+    config = job.config
+    assert config.wait_for is not None
+    strategy = build_strategy(
+        config.strategy,
+        n_workers=job.n_workers,
+        wait_for=config.wait_for,
+        target_updates=config.target_updates,
+    )
+    terms = RunTerms(
+        n_workers=job.n_workers,
+        n_rounds=config.rounds,
+        time_limit_s=config.time_limit,
+        target_accuracy=config.target_accuracy,
+        eval_every=config.eval_every,
+        alive_interval_s=config.alive_interval,
+        is_deterministic=config.deterministic,
+    )
+    return Coordinator(strategy, terms)

@@ -1,0 +1,395 @@
+"""The root: turns completed requests into events and commands into messages.
+
+No decision is taken here. Commands name vectors by (worker, round); this driver
+knows where they are.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.faults import FaultPlan
+from stsyn_mpi.mpi import wire
+from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
+from stsyn_mpi.mpi.signals import SignalBox
+from stsyn_mpi.mpi.transfer import receive_vector, send_vector
+from stsyn_mpi.mpi.vectors import ModelStore, UploadPool
+from stsyn_mpi.mpi.wire import Field, Kind, Tag, rank_of
+from stsyn_mpi.protocol import commands as do
+from stsyn_mpi.protocol import events as ev
+from stsyn_mpi.protocol.coordinator import Coordinator
+from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
+from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
+from stsyn_mpi.training.server_steps import ServerStep
+
+
+class RankFailed(Exception):
+    """A worker rank raised; its traceback is in ``text``."""
+
+    def __init__(self, worker: int, text: str) -> None:
+        super().__init__(f"rank {rank_of(worker)} failed")
+        self.worker = worker
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class RootParts:
+    """What a root is made of.
+
+    ``report`` is called with each round's record and each evaluation, after both
+    are in the run file.
+    """
+
+    backend: Backend
+    server_step: ServerStep
+    initial_params: Array
+    recorder: RunRecorder
+    evaluator: Evaluator
+    faults: FaultPlan
+    signals: SignalBox
+    report: Callable[[do.RecordRound | EvaluationResult], None]
+    n_upload_buffers: int
+    blocks: bool
+
+
+class Root:
+    """The real machine around a coordinator.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the run; the root is rank 0.
+    coordinator
+        Decides.
+    parts
+        Vectors, server step, recording, evaluation.
+    """
+
+    def __init__(
+        self, comm: MPI.Comm, coordinator: Coordinator, parts: RootParts
+    ) -> None:
+        n_workers = coordinator.terms.n_workers
+        self._comm, self._coordinator, self._parts = comm, coordinator, parts
+        self._backend = parts.backend
+        self.models = ModelStore(parts.backend, parts.initial_params)
+        n_params = parts.initial_params.shape[0]
+        self.uploads = UploadPool(parts.backend, n_params, parts.n_upload_buffers)
+        self._total = parts.backend.zeros(n_params)
+        self._requests = RequestTable(comm, n_workers, blocks=parts.blocks)
+        self._inbox = [wire.new_buffer() for _ in range(n_workers)]
+        self._headers = [wire.new_buffer() for _ in range(n_workers)]
+        self._halts = [wire.new_buffer() for _ in range(n_workers)]
+        self._slots = [0] * n_workers
+        self._announced: deque[do.ReceiveUpload] = deque()
+        self._receiving: dict[int, int] = {}
+        self._timings = RoundTimings()
+        self._closed_timings = self._timings
+        self._deadline_t = float("inf")
+        self._start_t = time.perf_counter()
+        self._has_told_stop = False
+        self._end: do.EndWorkers | None = None
+        self._finish: do.Finish | None = None
+        self._executors: dict[type, Callable[[Any], None]] = {
+            do.SendModel: self._send_model,
+            do.HaltWorkers: self._halt_workers,
+            do.ReceiveUpload: self._receive_upload,
+            do.Aggregate: self._aggregate,
+            do.DropUpload: self._drop_upload,
+            do.UpdateModel: self._update_model,
+            do.EvaluateModel: self._evaluate_model,
+            do.SetDeadline: self._set_deadline,
+            do.RecordRound: self._record_round,
+            do.EndWorkers: self._keep_end,
+            do.Finish: self._keep_finish,
+        }
+
+    def run(self) -> do.Finish:
+        """Run until the coordinator finishes and the last model is evaluated.
+
+        Raises
+        ------
+        RankFailed
+            If a worker raised.
+        """
+        for worker in range(len(self._inbox)):
+            self._listen(worker)
+        self._start_t = time.perf_counter()
+        self._feed(ev.RunStarted(0.0))
+        while self._finish is None:
+            self._handle_all(self._requests.wait())
+            self._look_around()
+        self._await_evaluations()
+        return self._finish
+
+    def _await_evaluations(self) -> None:
+        while self._parts.evaluator.is_busy:
+            self._handle_all(self._requests.poll())
+            self._take_evaluations()
+            time.sleep(POLL_PAUSE_S)
+        self._raise_evaluator_failure()
+
+    @property
+    def all_are_told(self) -> bool:
+        """Whether every worker has been told to finalise MPI."""
+        return self._end is not None and self._end.finalize and not self.deaf_ranks()
+
+    def final_host_params(self) -> np.ndarray:
+        """Return the newest model in host memory, shape (n_params,), float32."""
+        return self._backend.to_host(self.models.vector(self.models.current))
+
+    def deaf_ranks(self) -> list[int]:
+        """Return the ranks whose last control message has not been taken."""
+        return [
+            rank_of(worker)
+            for worker in range(len(self._slots))
+            if self._requests.is_pending(Line.CONTROL_OUT, worker)
+        ]
+
+    def end_workers(self, timeout_s: float, *, has_failed: bool) -> None:
+        """Tell every worker that can hear it that the run is over.
+
+        After a failure the END goes to all without a pending control message.
+        """
+        everyone = tuple(range(len(self._halts)))
+        workers = everyone if self._end is None or has_failed else self._end.workers
+        finalize = self._end is not None and self._end.finalize and not has_failed
+        for worker in workers:
+            if self._can_hear(worker):
+                buffer = self._halts[worker]
+                pack = wire.pack_end(buffer, finalize=finalize, has_failed=has_failed)
+                self._post(Line.CONTROL_OUT, worker, pack)
+        self._drain(Line.CONTROL_OUT, timeout_s)
+
+    def leave(self) -> None:
+        """Cancel the receives that are still posted."""
+        self._requests.cancel_receives()
+
+    def _can_hear(self, worker: int) -> bool:
+        is_busy = self._requests.is_pending(Line.CONTROL_OUT, worker)
+        return not is_busy and worker not in self._requests.lost
+
+    def _drain(self, line: Line, timeout_s: float) -> None:
+        """Complete the sends of a line, for ``timeout_s`` seconds at most."""
+        give_up_t = time.perf_counter() + timeout_s
+        while time.perf_counter() < give_up_t:
+            for done, worker in self._requests.poll():
+                if done is Line.CONTROL_IN:
+                    self._listen(worker)
+            workers = range(len(self._slots))
+            if not any(self._requests.is_pending(line, w) for w in workers):
+                return
+            time.sleep(POLL_PAUSE_S)
+
+    # From requests to events
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._start_t
+
+    def _feed(self, event: ev.Event) -> None:
+        self._parts.recorder.note_event(event)
+        for command in self._coordinator.handle(event):
+            self._executors[type(command)](command)
+
+    def _listen(self, worker: int) -> None:
+        request = self._comm.Irecv(
+            self._inbox[worker], source=rank_of(worker), tag=Tag.CONTROL
+        )
+        self._requests.put(Line.CONTROL_IN, worker, request)
+
+    def _post(self, line: Line, worker: int, words: np.ndarray) -> None:
+        request = self._comm.Isend(words, dest=rank_of(worker), tag=Tag.CONTROL)
+        self._requests.put(line, worker, request)
+
+    def _handle_all(self, done: list[tuple[Line, int]]) -> None:
+        """Feed what one look has brought, all with one time stamp."""
+        t = self._now()
+        for worker in sorted(self._requests.lost - self._known_lost()):
+            self._feed(ev.WorkerLost(t, worker))
+        for line, worker in done:
+            if line is Line.CONTROL_IN:
+                self._handle_control(worker, t)
+            elif line is Line.PAYLOAD:
+                self._handle_payload(worker, t)
+            elif line is Line.CONTROL_OUT:
+                self._feed(ev.ControlDelivered(t, worker))
+            else:
+                self._handle_model_sent(line, worker, t)
+
+    def _known_lost(self) -> set[int]:
+        return {w.index for w in self._coordinator.workers if w.is_lost}
+
+    def _handle_model_sent(self, line: Line, worker: int, t: float) -> None:
+        if line is Line.MODEL:
+            self.models.unpin(self._slots[worker])
+        other = Line.HEADER if line is Line.MODEL else Line.MODEL
+        if not self._requests.is_pending(other, worker):
+            self._timings.last_delivery_t = t
+            self._feed(ev.ModelDelivered(t, worker))
+
+    def _handle_payload(self, worker: int, t: float) -> None:
+        round_index = self._receiving.pop(worker)
+        vector = self.uploads.newest(worker, round_index)
+        is_finite = self._backend.is_finite(vector)
+        self._feed(ev.UploadReceived(t, worker, round_index, is_finite))
+
+    def _handle_control(self, worker: int, t: float) -> None:
+        message = self._inbox[worker]
+        kind = wire.kind_of(message)
+        if kind is Kind.FAILED:
+            raise RankFailed(worker, wire.text_of(message))
+        event = self._event_of(kind, message, worker, t)
+        self._listen(worker)
+        if event is not None:
+            self._feed(event)
+
+    def _event_of(
+        self, kind: Kind, message: np.ndarray, worker: int, t: float
+    ) -> ev.Event | None:
+        """Return the event of a message; times of updates go to the recorder."""
+        round_index = wire.whole(message, Field.ROUND)
+        if kind in (Kind.ANSWER, Kind.UPDATES):
+            rows = wire.rows_of(message)
+            self._parts.recorder.note_updates(worker, round_index, rows)
+        if kind is Kind.ANSWER:
+            if self._answers_now(worker, round_index):
+                durations = wire.durations_of(message)
+                self._parts.recorder.note_durations(worker, durations)
+            return wire.answer_event(message, worker, t)
+        if kind is Kind.REPORT:
+            n_updates = wire.whole(message, Field.N_UPDATES)
+            return ev.ProgressReported(t, worker, round_index, n_updates)
+        if kind is Kind.STOP:
+            number = wire.whole(message, Field.SIGNAL)
+            reason = f"signal {number} to rank {rank_of(worker)}"
+            return ev.StopRequested(t, reason)
+        if kind in (Kind.ALIVE, Kind.UPDATES):
+            return ev.AliveReported(t, worker)
+        raise ValueError(f"control message of kind {kind.name} from worker {worker}")
+
+    def _answers_now(self, worker: int, round_index: int) -> bool:
+        """Whether an answer holds the work of the open round."""
+        is_working = self._coordinator.workers[worker].is_working
+        return is_working and round_index == self._coordinator.round.view.round_index
+
+    def _look_around(self) -> None:
+        """Serve what does not arrive as a message: signals, evaluations, time."""
+        number = self._parts.signals.received
+        if number and not self._has_told_stop:
+            self._has_told_stop = True
+            self._feed(ev.StopRequested(self._now(), f"signal {number} to the root"))
+        self._take_evaluations()
+        self._raise_evaluator_failure()
+        if self._now() >= self._deadline_t:
+            # What has arrived in time must not look late because nobody looked.
+            while done := self._requests.poll():
+                self._handle_all(done)
+            self._deadline_t = float("inf")
+            self._feed(ev.DeadlinePassed(self._now()))
+
+    def _take_evaluations(self) -> None:
+        while (result := self._parts.evaluator.take()) is not None:
+            self.models.unpin(result.slot)
+            accuracy = result.evaluation.accuracy
+            self._parts.recorder.writer.fill_evaluation(
+                result.round, result.evaluation.loss, accuracy, result.eval_s
+            )
+            self._parts.report(result)
+            self._feed(ev.EvaluationFinished(self._now(), result.round, accuracy))
+
+    def _raise_evaluator_failure(self) -> None:
+        if self._parts.evaluator.failure is not None:
+            raise RuntimeError(f"evaluation failed\n{self._parts.evaluator.failure}")
+
+    # From commands to messages
+
+    def _send_model(self, command: do.SendModel) -> None:
+        if np.isnan(self._timings.first_send_t):
+            self._timings.first_send_t = self._now()
+        worker = command.worker
+        slot = self.models.pin(self.models.current)
+        self._slots[worker] = slot
+        header = wire.pack_model_header(self._headers[worker], command)
+        self._post(Line.HEADER, worker, header)
+        vector, rank = self.models.vector(slot), rank_of(worker)
+        request = send_vector(self._comm, self._backend, vector, rank)
+        self._requests.put(Line.MODEL, worker, request)
+
+    def _halt_workers(self, command: do.HaltWorkers) -> None:
+        for worker in command.workers:
+            words = wire.pack_halt(
+                self._halts[worker], command.round, wants_upload=command.wants_upload
+            )
+            self._post(Line.CONTROL_OUT, worker, words)
+
+    def _receive_upload(self, command: do.ReceiveUpload) -> None:
+        self._announced.append(command)
+        self._receive_announced()
+
+    def _receive_announced(self) -> None:
+        """Post receives in order of announcement while there are buffers."""
+        while self._announced:
+            worker, round_index = self._announced[0].worker, self._announced[0].round
+            if self._requests.is_pending(Line.PAYLOAD, worker):
+                return
+            vector = self.uploads.acquire(worker, round_index)
+            if vector is None:
+                return
+            self._announced.popleft()
+            self._receiving[worker] = round_index
+            rank = rank_of(worker)
+            request = receive_vector(self._comm, self._backend, vector, rank)
+            self._requests.put(Line.PAYLOAD, worker, request)
+
+    def _aggregate(self, command: do.Aggregate) -> None:
+        start_t = time.perf_counter()
+        upload = self.uploads.vector(command.worker, command.round)
+        base = self.models.vector(self.models.current)
+        self._backend.add_scaled_difference(self._total, command.weight, upload, base)
+        self._free_upload(command.worker, command.round)
+        self._timings.aggregate_s += time.perf_counter() - start_t
+
+    def _drop_upload(self, command: do.DropUpload) -> None:
+        self._free_upload(command.worker, command.round)
+
+    def _free_upload(self, worker: int, round_index: int) -> None:
+        self.uploads.release(worker, round_index)
+        self._receive_announced()
+
+    def _update_model(self, command: do.UpdateModel) -> None:
+        start_t = time.perf_counter()
+        self._parts.faults.at_root(command.round)
+        slot = self.models.free_slot()
+        base, out = self.models.vector(self.models.current), self.models.vector(slot)
+        self._parts.server_step.apply(base, self._total, command.scale, out)
+        self._total[...] = 0.0
+        self.models.advance(slot)
+        self._timings.aggregate_s += time.perf_counter() - start_t
+        self._timings.complete_t = self._now()
+        self._closed_timings, self._timings = self._timings, RoundTimings()
+
+    def _evaluate_model(self, command: do.EvaluateModel) -> None:
+        slot = self.models.current
+        is_asked = self._parts.evaluator.submit(
+            command.round, slot, self.models.vector(slot), must=command.is_final
+        )
+        if is_asked:
+            self.models.pin(slot)
+
+    def _set_deadline(self, command: do.SetDeadline) -> None:
+        self._deadline_t = command.t
+
+    def _record_round(self, command: do.RecordRound) -> None:
+        self._parts.recorder.commit(command.record, self._closed_timings)
+        self._parts.report(command)
+
+    def _keep_end(self, command: do.EndWorkers) -> None:
+        self._end = command
+
+    def _keep_finish(self, command: do.Finish) -> None:
+        self._finish = command

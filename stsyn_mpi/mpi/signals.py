@@ -1,0 +1,37 @@
+"""Signals that ask for an orderly end: the first is noted, the second exits."""
+
+import os
+import signal
+import time
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# mpirun may deliver the same request twice: to the job and, through the terminal,
+# to a rank itself.
+_SAME_REQUEST_S = 0.5
+
+
+class SignalBox:
+    """Notes SIGINT, SIGTERM, SIGUSR1 and SIGUSR2.
+
+    Attributes
+    ----------
+    received
+        Number of the first signal, 0 before any.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._first_t = 0.0
+
+    def install(self) -> None:
+        """Take the signals over; call it in the main thread."""
+        for number in _SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.received and now - self._first_t > _SAME_REQUEST_S:
+            os._exit(128 + number)
+        if not self.received:
+            self.received, self._first_t = number, now

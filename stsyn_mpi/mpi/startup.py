@@ -1,0 +1,189 @@
+"""Before round 0: one world, one configuration, and an orderly way out of it.
+
+Only here are collective calls made. They carry fixed-size text, never pickles.
+"""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.mpi.launch import expected_world_size, rank_in
+
+TEXT_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a rank runs."""
+
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All ranks of a run: rank 0 is the root, the others are workers.
+
+    Attributes
+    ----------
+    comm
+        A communicator of this package's own.
+    n_local_ranks
+        Ranks on this rank's node.
+    survives_deaths
+        Whether MPI reports dead ranks instead of ending the job (ULFM).
+    """
+
+    comm: MPI.Intracomm
+    n_local_ranks: int
+    survives_deaths: bool
+
+    @property
+    def rank(self) -> int:
+        """Rank of this process."""
+        return self.comm.Get_rank()
+
+    @property
+    def n_workers(self) -> int:
+        """M, the ranks less the root."""
+        return self.comm.Get_size() - 1
+
+
+def open_world(environ: Mapping[str, str]) -> World:
+    """Initialise MPI and return the world.
+
+    One thread makes all MPI calls, so MPI_THREAD_FUNNELED is enough.
+
+    Raises
+    ------
+    InputError
+        If there is no worker, or the launcher belongs to another MPI than mpi4py.
+    """
+    MPI.Init_thread(MPI.THREAD_FUNNELED)
+    size, expected = MPI.COMM_WORLD.Get_size(), expected_world_size(environ)
+    if size == 1 and expected is not None and expected > 1:
+        raise InputError(
+            f"{expected} ranks were started, but each sees a world of 1: the launcher "
+            f"is not of the MPI that mpi4py uses ({library_name()}); start with the "
+            "mpirun of that MPI"
+        )
+    if size == 1:
+        raise InputError(
+            "1 rank is too few: a run needs a root and at least one worker, "
+            "start it with mpirun -n 2 or more"
+        )
+    comm = MPI.COMM_WORLD.Dup()
+    comm.Set_errhandler(MPI.ERRORS_RETURN)
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    n_local_ranks = node.Get_size()
+    node.Free()
+    return World(comm, n_local_ranks, environ.get("OMPI_MCA_mpi_ft_enable") == "1")
+
+
+def is_speaker(environ: Mapping[str, str]) -> bool:
+    """Whether this process prints what all of them know: one of the job does."""
+    return rank_in(environ) in (None, 0)
+
+
+def library_name() -> str:
+    """Return name and version of the MPI library in one line."""
+    return MPI.Get_library_version().split("\n")[0].split(",")[0].strip("\0 ")
+
+
+def agree(world: World, complaint: str | None) -> None:
+    """Go on together, or not at all.
+
+    Raises
+    ------
+    InputError
+        On every rank, if any of them complains: with the complaint of the lowest.
+    """
+    texts = _gather_texts(world, complaint or "")
+    complaints = [text for text in texts if text]
+    if complaints:
+        raise InputError(complaints[0])
+
+
+def compare(world: World, facts: Mapping[str, object]) -> None:
+    """Check that every rank holds the same facts as the root.
+
+    Raises
+    ------
+    InputError
+        On every rank, with the first fact that differs and both values.
+    """
+    for name, value in facts.items():
+        texts = _gather_texts(world, str(value))
+        for rank, text in enumerate(texts):
+            if text != texts[0]:
+                raise InputError(
+                    f"{name} differs: rank 0 has {texts[0]!r}, rank {rank} has {text!r}"
+                )
+
+
+def places(world: World) -> list[Place]:
+    """Return host and process id of every rank."""
+    texts = _gather_texts(world, f"{os.getpid()} {socket.gethostname()}")
+    pairs = (text.split(" ", 1) for text in texts)
+    return [Place(host, int(pid)) for pid, host in pairs]
+
+
+def _gather_texts(world: World, text: str) -> list[str]:
+    """Return a text of every rank, cut at `TEXT_BYTES` bytes."""
+    data = np.zeros(TEXT_BYTES, np.uint8)
+    encoded = np.frombuffer(text.encode()[:TEXT_BYTES], np.uint8)
+    data[: len(encoded)] = encoded
+    table = np.zeros((world.comm.Get_size(), TEXT_BYTES), np.uint8)
+    world.comm.Allgather(data, table)
+    return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in table]
+
+
+def leave_in_order(world: World) -> None:
+    """Finalise MPI: every rank must come here."""
+    world.comm.Free()
+    MPI.Finalize()
+
+
+def leave_at_once(code: int) -> None:
+    """Leave without MPI_Finalize, which waits for ranks that cannot come."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def end_job(world: World, code: int) -> None:
+    """End all ranks from one of them, before the protocol could.
+
+    Abort hangs where MPI survives deaths; there the others notice the death.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not world.survives_deaths:
+        world.comm.Abort(code)
+    os._exit(code)
+
+
+def kill_hung(everyone: list[Place], ranks: list[int]) -> list[int]:
+    """Kill hung ranks on this node; return the ranks that are elsewhere."""
+    here = socket.gethostname()
+    elsewhere = []
+    for rank in ranks:
+        if everyone[rank].host == here:
+            _kill(everyone[rank].pid)
+        else:
+            elsewhere.append(rank)
+    return elsewhere
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

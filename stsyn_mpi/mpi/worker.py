@@ -1,0 +1,282 @@
+"""A worker: the main thread talks MPI, the compute thread runs local updates."""
+
+import time
+from dataclasses import dataclass
+
+from mpi4py import MPI
+
+from stsyn_mpi.arrays import Backend
+from stsyn_mpi.faults import FaultPlan
+from stsyn_mpi.mpi import wire
+from stsyn_mpi.mpi.outbox import Outbox, Pack
+from stsyn_mpi.mpi.signals import SignalBox
+from stsyn_mpi.mpi.transfer import receive_vector, send_vector
+from stsyn_mpi.mpi.wire import ROOT, Field, Kind, Tag
+from stsyn_mpi.protocol.plan import AtTarget, Payload
+from stsyn_mpi.training.local_sgd import LocalTrainer, Task, WorkReport
+
+PAUSE_DUE_S = 2e-4
+PAUSE_IDLE_S = 1e-3
+FAREWELL_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """How the root ended the run for this worker."""
+
+    finalize: bool
+    has_failed: bool
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """A model whose header has arrived; ``slot`` None while no buffer is free."""
+
+    task: Task
+    slot: int | None = None
+    request: MPI.Request | None = None
+    had_t: float | None = None
+
+
+class Worker:
+    """Answers the root within milliseconds while an update is running.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the run.
+    backend
+        Where the parameters live.
+    trainer
+        The compute thread; `run` starts it.
+    alive_interval_s
+        Longest silence towards the root, seconds.
+    faults
+        Deliberate faults.
+    signals
+        Signals received by this rank.
+    """
+
+    def __init__(
+        self,
+        comm: MPI.Comm,
+        backend: Backend,
+        trainer: LocalTrainer,
+        alive_interval_s: float,
+        faults: FaultPlan,
+        signals: SignalBox,
+    ) -> None:
+        self._comm, self._backend, self._trainer = comm, backend, trainer
+        self._alive_interval_s = alive_interval_s
+        self._faults, self._signals = faults, signals
+        self._outbox = Outbox(comm)
+        self._control = wire.new_buffer()
+        self._control_request: MPI.Request | None = None
+        self._incoming: _Incoming | None = None
+        self._task: Task | None = None
+        self._closed = -1
+        self._reported = 0
+        self._uploads: list[tuple[MPI.Request, int]] = []
+        self._sent_t = 0.0
+        self._has_told_stop = False
+        self._failed_t: float | None = None
+        self._farewell: Farewell | None = None
+
+    def run(self) -> Farewell:
+        """Work until the root ends the run.
+
+        Raises
+        ------
+        Exception
+            Whatever a fault or MPI raises in this thread; `fail` reports it.
+        """
+        self._trainer.start()
+        self._listen()
+        while self._farewell is None:
+            if self._is_forsaken():
+                return Farewell(finalize=False, has_failed=True)
+            if not self._turn():
+                self._trainer.wake.wait(self._pause_s())
+                self._trainer.wake.clear()
+        return self._farewell
+
+    def fail(self, text: str) -> None:
+        """Tell the root that this rank failed, and wait a moment for its END."""
+        if self._failed_t is None:
+            self._report_failure(text)
+        while self._farewell is None and not self._is_forsaken():
+            if self._control_request is not None and self._control_request.Test():
+                self._take_control()
+            self._outbox.progress()
+            time.sleep(PAUSE_IDLE_S)
+
+    def _is_forsaken(self) -> bool:
+        failed_t = self._failed_t
+        return failed_t is not None and time.perf_counter() - failed_t > FAREWELL_S
+
+    def _listen(self) -> None:
+        self._control_request = self._comm.Irecv(
+            self._control, source=ROOT, tag=Tag.CONTROL
+        )
+
+    def _pause_s(self) -> float:
+        """Short while a message is due, long while there is only work to wait for."""
+        is_due = (
+            self._incoming is not None
+            or self._uploads
+            or not self._outbox.is_empty
+            or (self._task is not None and self._reported >= self._task.target_updates)
+        )
+        return PAUSE_DUE_S if is_due else PAUSE_IDLE_S
+
+    def _turn(self) -> bool:
+        """Look at everything once; True if a control message was handled."""
+        request = self._control_request
+        has_control = request is not None and request.Test()
+        if has_control:
+            self._take_control()
+        self._progress_sends()
+        self._progress_model()
+        self._progress_work()
+        self._speak()
+        return has_control
+
+    # What the root says
+
+    def _take_control(self) -> None:
+        message = self._control
+        kind = wire.kind_of(message)
+        if kind is Kind.MODEL_HEADER:
+            self._expect_model()
+        elif kind is Kind.HALT:
+            self._answer_halt(
+                wire.whole(message, Field.ROUND), bool(message[Field.WANTS_UPLOAD])
+            )
+        elif kind is Kind.END:
+            self._farewell = Farewell(
+                bool(message[Field.FINALIZE]), bool(message[Field.HAS_FAILED])
+            )
+            return
+        else:
+            raise ValueError(f"control message of kind {kind!r} from the root")
+        self._listen()
+
+    def _expect_model(self) -> None:
+        message = self._control
+        payload = Payload(wire.whole(message, Field.PAYLOAD_KIND))
+        if payload is not Payload.PARAMETERS:
+            raise ValueError(f"uploads of kind {payload.name} are not known here")
+        task = Task(
+            round=wire.whole(message, Field.ROUND),
+            target_updates=wire.whole(message, Field.TARGET_UPDATES),
+            stops_at_target=wire.whole(message, Field.AT_TARGET) == AtTarget.STOP,
+            report_every=wire.whole(message, Field.REPORT_EVERY),
+        )
+        self._incoming = _Incoming(task)
+
+    def _answer_halt(self, round_index: int, wants_upload: bool) -> None:
+        """Answer once and at once, also where the model has not arrived yet."""
+        self._closed = max(self._closed, round_index)
+        if self._task is not None and self._task.round == round_index:
+            report = self._trainer.halt(wants_upload=wants_upload)
+            self._task = None
+        else:
+            report = self._trainer.empty_report()
+        self._answer(round_index, report, answers_halt=True)
+
+    # Models and uploads
+
+    def _progress_model(self) -> None:
+        """Receive the announced model into a free buffer, then begin to work on it."""
+        incoming = self._incoming
+        if incoming is None:
+            return
+        if incoming.slot is None:
+            incoming.slot = self._trainer.buffers.reserve_inbox()
+            if incoming.slot is None:
+                return
+            vector = self._trainer.buffers.vectors[incoming.slot]
+            incoming.request = receive_vector(self._comm, self._backend, vector, ROOT)
+        if incoming.had_t is None:
+            if incoming.request is None or not incoming.request.Test():
+                return
+            incoming.had_t = time.perf_counter()
+            self._faults.on_model(self._trainer.worker, incoming.task.round)
+        self._begin(incoming, incoming.had_t)
+
+    def _begin(self, incoming: _Incoming, had_t: float) -> None:
+        if incoming.task.round <= self._closed:
+            self._trainer.buffers.release_inbox()
+        elif self._trainer.begin(incoming.task, had_t):
+            self._task, self._reported = incoming.task, 0
+        else:
+            return
+        self._incoming = None
+
+    def _progress_sends(self) -> None:
+        self._outbox.progress()
+        while self._uploads and self._uploads[0][0].Test():
+            self._trainer.buffers.end_send(self._uploads.pop(0)[1])
+
+    def _answer(
+        self, round_index: int, report: WorkReport, *, answers_halt: bool
+    ) -> None:
+        """Send times that do not fit, the answer, and its payload back to back."""
+        n_early = len(report.rows) - wire.n_last(report.rows)
+        for start in range(0, n_early, wire.ROWS_PER_MESSAGE):
+            end = min(n_early, start + wire.ROWS_PER_MESSAGE)
+            rows = report.rows[start:end]
+            self._send(lambda b, rows=rows: wire.pack_updates(b, round_index, rows))  # type: ignore[misc]
+        self._send(
+            lambda buffer: wire.pack_answer(
+                buffer, round_index, report, answers_halt=answers_halt
+            )
+        )
+        if report.slot is not None:
+            vector = self._trainer.buffers.vectors[report.slot]
+            request = send_vector(self._comm, self._backend, vector, ROOT)
+            self._uploads.append((request, report.slot))
+
+    # What the compute thread and this rank have to say
+
+    def _progress_work(self) -> None:
+        """Report the target, or upload where work stops there."""
+        if self._trainer.failure is not None and self._failed_t is None:
+            self._report_failure(self._trainer.failure)
+        task = self._task
+        if task is None:
+            return
+        n_updates = self._trainer.buffers.n_updates
+        if not self._is_report_due(task, n_updates):
+            return
+        if task.stops_at_target and n_updates >= task.target_updates:
+            self._task = None
+            report = self._trainer.halt(wants_upload=True)
+            self._answer(task.round, report, answers_halt=False)
+            return
+        self._reported = n_updates
+        self._send(lambda buffer: wire.pack_report(buffer, task.round, n_updates))
+
+    def _is_report_due(self, task: Task, n_updates: int) -> bool:
+        every, reported = task.report_every, self._reported
+        if reported < task.target_updates <= n_updates:
+            return True
+        return bool(every) and n_updates // every > reported // every
+
+    def _speak(self) -> None:
+        """Pass a signal on; break a silence that has lasted the agreed interval."""
+        if self._signals.received and not self._has_told_stop:
+            self._has_told_stop = True
+            number = self._signals.received
+            self._send(lambda buffer: wire.pack_stop(buffer, number))
+        is_silent = time.perf_counter() - self._sent_t >= self._alive_interval_s
+        if is_silent and self._outbox.is_empty:
+            self._send(wire.pack_alive)
+
+    def _report_failure(self, text: str) -> None:
+        self._failed_t = time.perf_counter()
+        self._send(lambda buffer: wire.pack_failed(buffer, text))
+
+    def _send(self, pack: Pack) -> None:
+        self._outbox.send(pack)
+        self._sent_t = time.perf_counter()

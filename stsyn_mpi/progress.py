@@ -1,0 +1,90 @@
+"""What the root says while it runs: log lines on stderr, one log file per rank."""
+
+import logging
+import socket
+import time
+from pathlib import Path
+
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.protocol.commands import RecordRound
+from stsyn_mpi.protocol.records import WorkerStatus
+from stsyn_mpi.training.evaluator import EvaluationResult
+
+_LINE_INTERVAL_S = 1.0
+LOG = logging.getLogger("stsyn_mpi")
+
+
+def set_up_logging(config: TrainConfig, rank: int) -> None:
+    """Log to stderr, and to ``LOG_DIR/rank-R.log`` where that is asked for.
+
+    Raises
+    ------
+    InputError
+        If the log file cannot be written.
+    """
+    LOG.setLevel(config.log_level.upper())
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if config.log_dir is not None:
+        path = Path(config.log_dir) / f"rank-{rank:04d}.log"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(path, mode="w"))
+        except OSError as error:
+            raise InputError(f"--log-dir: cannot write {path}: {error}") from None
+    where = f"rank {rank} ({socket.gethostname()})"
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {where}: %(message)s"))
+        LOG.addHandler(handler)
+
+
+class Progress:
+    """One line a second at most: round, accuracy, who is late.
+
+    Parameters
+    ----------
+    config
+        Resolved configuration.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._bound = f"/{config.rounds}" if config.rounds else ""
+        self._start_t = time.perf_counter()
+        self._said_t = float("-inf")
+        self._round = 0
+        self._train_loss = float("nan")
+        self._accuracy = float("nan")
+        self._missing: set[int] = set()
+
+    def report(self, news: RecordRound | EvaluationResult) -> None:
+        """Take a committed round or an evaluation, and say so if it is time."""
+        if isinstance(news, EvaluationResult):
+            self._accuracy = news.evaluation.accuracy
+        else:
+            self._round = news.record.round + 1
+            self._train_loss = news.record.train_loss
+            self._name_missing(news)
+        now = time.perf_counter()
+        if now - self._said_t >= _LINE_INTERVAL_S:
+            self._said_t = now
+            LOG.info("%s", self.line())
+
+    def line(self) -> str:
+        """Return the state of the run in one line."""
+        return (
+            f"{time.perf_counter() - self._start_t:7.1f} s  "
+            f"round {self._round}{self._bound}  "
+            f"train loss {self._train_loss:.4f}  test accuracy {self._accuracy:.4f}"
+        )
+
+    def _name_missing(self, news: RecordRound) -> None:
+        """Warn once when a worker is late, hung or lost, and once when it is back."""
+        absent = (WorkerStatus.LATE, WorkerStatus.HUNG, WorkerStatus.LOST)
+        status = news.record.worker_status
+        missing = {worker for worker, code in enumerate(status) if code in absent}
+        for worker in sorted(missing - self._missing):
+            name = status[worker].name.lower()
+            LOG.warning("round %d: worker %d is %s", news.record.round, worker, name)
+        for worker in sorted(self._missing - missing):
+            LOG.warning("round %d: worker %d is back", news.record.round, worker)
+        self._missing = missing
