@@ -86,6 +86,20 @@ class Model(Protocol):
         """
 
 
+def weight_and_bias(name: str, shape: tuple[int, ...]) -> list[ParameterShape]:
+    """Return ``{name}.weight`` of ``shape`` and ``{name}.bias`` (last axis,).
+
+    Weights start uniform in +-1 / sqrt(fan_in), fan_in being the product of all axes
+    but the last; biases at zero. Larger ones, such as those that keep the variance
+    through ReLU, let the CNN overshoot at the paper's learning rate of 0.1.
+    """
+    limit = 1 / math.sqrt(math.prod(shape[:-1]))
+    return [
+        ParameterShape(f"{name}.weight", shape, limit),
+        ParameterShape(f"{name}.bias", shape[-1:], 0.0),
+    ]
+
+
 def place_blocks(shapes: Iterable[ParameterShape]) -> tuple[ParameterBlock, ...]:
     """Return the blocks that hold ``shapes`` one after another."""
     blocks, offset = [], 0

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from stsyn_mpi.arrays import Array, Backend
-from stsyn_mpi.models.base import ParameterShape
+from stsyn_mpi.models.base import weight_and_bias
 
 
 class ConvolutionStage:
@@ -27,12 +27,6 @@ class ConvolutionStage:
     name : str
         Its parameters are ``{name}.weight`` (kernel, kernel, channels, filters) and
         ``{name}.bias`` (filters,).
-
-    Notes
-    -----
-    Weights start uniform with variance 1 / fan_in, biases at zero: ReLU after the
-    maximum of four responses multiplies the second moment by 0.5 (equal responses) to
-    1.5 (independent ones).
     """
 
     def __init__(
@@ -49,11 +43,7 @@ class ConvolutionStage:
         self._conv_shape = (height - kernel + 1, width - kernel + 1, filters)
         self._fan_in = kernel * kernel * channels
         self.out_shape = (self._conv_shape[0] // 2, self._conv_shape[1] // 2, filters)
-        shape = (kernel, kernel, channels, filters)
-        self.shapes = [
-            ParameterShape(f"{name}.weight", shape, math.sqrt(3 / self._fan_in)),
-            ParameterShape(f"{name}.bias", (filters,), 0.0),
-        ]
+        self.shapes = weight_and_bias(name, (kernel, kernel, channels, filters))
 
     def reserve(self, n_images: int, group: int) -> None:
         """Allocate for batches of ``n_images``, computed ``group`` at a time."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from stsyn_mpi.arrays import Array, Backend
-from stsyn_mpi.models.base import ParameterShape
+from stsyn_mpi.models.base import ParameterShape, weight_and_bias
 
 
 class DenseLayers:
@@ -19,11 +18,6 @@ class DenseLayers:
     prefix : str
         Name of the layers; layer i has ``{prefix}{i}.weight`` (in, out) and
         ``{prefix}{i}.bias`` (out,), counted from 1.
-
-    Notes
-    -----
-    Weights start uniform with variance 2 / fan_in before a ReLU (He et al., 2015) and
-    1 / fan_in before the logits, biases at zero.
     """
 
     def __init__(
@@ -38,12 +32,7 @@ class DenseLayers:
         self.shapes: list[ParameterShape] = []
         for i in range(self.n_layers):
             fan_in, fan_out = self._widths[i : i + 2]
-            variance = (1 if i == self.n_layers - 1 else 2) / fan_in
-            name, limit = f"{prefix}{i + 1}", math.sqrt(3 * variance)
-            self.shapes.append(
-                ParameterShape(f"{name}.weight", (fan_in, fan_out), limit)
-            )
-            self.shapes.append(ParameterShape(f"{name}.bias", (fan_out,), 0.0))
+            self.shapes += weight_and_bias(f"{prefix}{i + 1}", (fan_in, fan_out))
 
     def reserve(self, n_rows: int) -> None:
         """Allocate the workspace for batches of up to ``n_rows``."""
