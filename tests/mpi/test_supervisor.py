@@ -36,11 +36,15 @@ mpi4py.rc.threads = False
 from mpi4py import MPI
 rank = MPI.COMM_WORLD.rank
 if manner == "orphan":
-    child = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=-3, stderr=-3)
+    null = subprocess.DEVNULL
+    child = subprocess.Popen(
+        ["sleep", "600"], start_new_session=True, stdout=null, stderr=null
+    )
     (folder / f"{rank}.child").write_text(str(child.pid))
     sys.exit()
 signal.signal(signal.SIGUSR1, note)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "stubborn" else signal.SIG_DFL)
+if manner == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 pid = folder / f"{rank}.tmp"
 pid.write_text(str(os.getpid()))
 pid.rename(folder / f"{rank}.pid")
@@ -67,10 +71,11 @@ def is_alive(pid: int) -> bool:
 def start(tmp_path, request):
     started = []
 
+    rank = [sys.executable, "-c", RANK, str(tmp_path)]
+
     def launch(manner):
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, request.param]
-            + [sys.executable, "-c", RANK, str(tmp_path), manner]
+            [sys.executable, "-c", SUPERVISOR, request.param, *rank, manner]
         )
         started.append(process)
         return process
