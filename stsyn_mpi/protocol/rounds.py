@@ -1,0 +1,265 @@
+"""Rounds: who gets a model, when a round closes, what is collected and counted."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from math import inf, isnan
+
+from stsyn_mpi.protocol import commands as do
+from stsyn_mpi.protocol.commands import Command, Outcome
+from stsyn_mpi.protocol.events import UploadAnnounced
+from stsyn_mpi.protocol.patience import Patience
+from stsyn_mpi.protocol.records import RoundLedger, RoundView, Upload
+from stsyn_mpi.protocol.terms import RunTerms
+from stsyn_mpi.protocol.watch import Watch
+from stsyn_mpi.protocol.workers import WorkerState
+from stsyn_mpi.strategies.base import Strategy
+
+
+class RoundMachine(ABC):
+    """The course of rounds, without the events that drive it.
+
+    Parameters
+    ----------
+    strategy
+        The scheme.
+    terms
+        When the run ends and how the root behaves.
+
+    Attributes
+    ----------
+    workers
+        State of each worker, by its index.
+    round
+        Account of the open round.
+    responsive
+        Workers that are neither hung nor lost.
+    owed
+        Workers that get the newest model as soon as nothing is under way.
+    ending
+        How the run is about to end, None while it goes on.
+    is_finished
+        Whether the run is over: events have no effect any more.
+    """
+
+    def __init__(self, strategy: Strategy, terms: RunTerms) -> None:
+        self.strategy = strategy
+        self.terms = terms
+        self.workers = [WorkerState(index) for index in range(terms.n_workers)]
+        self.round: RoundLedger
+        self.is_finished = False
+        self.responsive = set(range(terms.n_workers))
+        self.owed: set[int] = set()
+        self._held: list[UploadAnnounced] = []
+        self._watch = Watch(terms.n_workers, terms.alive_interval_s)
+        floor = terms.alive_interval_s or 0.0
+        self._answers, self._payloads = Patience(floor), Patience(floor)
+        self._armed_t = inf
+        self._stop_reason: str | None = None
+        self.ending: Outcome | None = None
+        self._updates_cut = 0
+        self._commands: list[Command] = []
+
+    def _begin_round(self, index: int, t: float) -> None:
+        n_workers = self.terms.n_workers
+        view = RoundView(index, n_workers, 0, self.responsive, [0] * n_workers)
+        plan = self.strategy.plan(view)
+        self.round = RoundLedger(plan, view)
+        self._cap_wait_for()
+        if index == 0:
+            self.owed.update(plan.participants)
+        for worker in sorted(self.owed):
+            self._serve(self.workers[worker])
+        held, self._held = self._held, []
+        for event in held:
+            self._take_announcement(event)
+
+    @abstractmethod
+    def _take_announcement(self, event: UploadAnnounced) -> None:
+        """Take up an answer that was held back while a round was collected."""
+
+    def _cap_wait_for(self) -> None:
+        """Never wait for more workers than can still come or have come."""
+        view, responsive = self.round.view, self.responsive
+        able = sum(worker in responsive for worker in self.round.plan.participants)
+        able += sum(worker not in responsive for worker in view.reached)
+        view.wait_for = max(1, min(self.round.plan.wait_for, able))
+
+    def _serve(self, worker: WorkerState) -> None:
+        """Send an owed model as soon as nothing is under way."""
+        if (
+            worker.index not in self.owed
+            or self.round.is_closed
+            or worker.is_hung
+            or not worker.is_quiet
+            or worker.index not in self.round.plan.participants
+        ):
+            return
+        plan, index = self.round.plan, self.round.view.round_index
+        self.owed.discard(worker.index)
+        worker.base_round = index
+        worker.target_updates = plan.targets[worker.index]
+        worker.is_working = worker.model_pending = True
+        worker.has_reached = worker.is_late = False
+        worker.upload = None
+        self.round.models_down += 1
+        self.round.view.n_updates[worker.index] = 0
+        self._commands.append(
+            do.SendModel(
+                worker.index,
+                index,
+                worker.target_updates,
+                plan.at_target,
+                plan.payload,
+                plan.report_every,
+            )
+        )
+
+    def _check_complete(self, t: float) -> None:
+        if not self.round.is_closed and self.strategy.is_complete(self.round.view):
+            self._close(t)
+
+    def _close(self, t: float) -> None:
+        """Halt whom the strategy names and whoever must restart, then collect."""
+        ledger, view = self.round, self.round.view
+        ledger.is_closed, ledger.closed_t = True, t
+        self.owed.update(self.strategy.restart(view))
+        wanted = self.strategy.halt(view) if ledger.plan.collects_halted else ()
+        self._halt(wanted, t, wants_upload=True)
+        self._halt(self.strategy.halt(view), t, wants_upload=False)
+        self._halt(sorted(self.owed), t, wants_upload=False)
+        for upload in view.uploads:
+            worker = self.workers[upload.worker]
+            if worker.payloads_due and worker.upload is upload:
+                self._await(worker)
+        self._collect(t)
+
+    def _halt(self, indices: Iterable[int], t: float, *, wants_upload: bool) -> None:
+        """Halt those of ``indices`` that work and are not halted yet.
+
+        The work of a hung worker is not waited for, so it is not asked for either.
+        """
+        named = [self.workers[index] for index in indices]
+        working = [w for w in named if w.is_working and not w.halt_unanswered]
+        for worker in working:
+            worker.halt_unanswered, worker.halted_t = True, t
+            worker.control_pending = True
+            self._await(worker)
+        for is_hung in (False, True):
+            group = tuple(w.index for w in working if w.is_hung is is_hung)
+            if group:
+                wants = wants_upload and not is_hung
+                index = self.workers[group[0]].base_round
+                self._commands += self._halts(group, index, wants)
+
+    def _halts(
+        self, group: tuple[int, ...], base_round: int, wants_upload: bool
+    ) -> list[Command]:
+        """One command for all workers of the same base round."""
+        same = tuple(w for w in group if self.workers[w].base_round == base_round)
+        halts: list[Command] = [do.HaltWorkers(same, base_round, wants_upload)]
+        rest = tuple(w for w in group if self.workers[w].base_round != base_round)
+        if rest:
+            halts += self._halts(rest, self.workers[rest[0]].base_round, wants_upload)
+        return halts
+
+    def _await(self, worker: WorkerState) -> None:
+        if worker.is_hung:
+            self._make_late(worker)
+        elif not worker.is_lost:
+            self.round.awaited.add(worker.index)
+
+    def _make_late(self, worker: WorkerState) -> None:
+        self.round.awaited.discard(worker.index)
+        if not worker.is_late:
+            worker.is_late, worker.upload = True, None
+            self.round.n_late += not worker.is_hung
+            self.round.status[worker.index] = worker.absence
+
+    def _collect(self, t: float) -> None:
+        """Go on as soon as nobody is awaited; else wait no longer than learned."""
+        if self.round.awaited:
+            due = min(self._due_t(self.workers[w]) for w in self.round.awaited)
+            self._arm(due)
+        elif self.ending is None:
+            self._aggregate(t)
+        else:
+            self._finish()
+
+    def _due_t(self, worker: WorkerState) -> float:
+        """Time until which an awaited worker is awaited; infinite if not yet known."""
+        start, limit = worker.halted_t, self._answers.limit_s
+        if worker.payloads_due:
+            start, limit = worker.announced_t, self._payloads.limit_s
+        return inf if isnan(limit) else max(start, self.round.closed_t) + limit
+
+    def _arm(self, t: float) -> None:
+        if t < self._armed_t:
+            self._armed_t = t
+            self._commands.append(do.SetDeadline(t))
+
+    def _aggregate(self, t: float) -> None:
+        ledger = self.round
+        if ledger.uploads_refused and not ledger.used:
+            index = ledger.view.round_index
+            self._commands += [do.UpdateModel(index, 0.0), self._record(t)]
+            self._begin_end(Outcome.FAILED, "every upload had NaN or inf", t)
+            return
+        for upload in sorted(ledger.received, key=lambda upload: upload.worker):
+            self._add(upload)
+        scale = self.strategy.scale(ledger.used) if ledger.used else 0.0
+        index = ledger.view.round_index
+        self._commands.append(do.UpdateModel(index, scale))
+        record = self._record(t)
+        self.strategy.observe(record.record)
+        is_last = index + 1 == self.terms.n_rounds or self._stop_reason is not None
+        if not is_last:
+            self._begin_round(index + 1, t)
+        self._commands.append(record)
+        if is_last or self._is_evaluation_due(index):
+            self._commands.append(do.EvaluateModel(index, is_last))
+        if is_last:
+            outcome = Outcome.STOPPED if self._stop_reason else Outcome.DONE
+            self._begin_end(outcome, self._stop_reason or "all rounds done", t)
+
+    def _is_evaluation_due(self, index: int) -> bool:
+        every = self.terms.eval_every
+        return every > 0 and (index + 1) % every == 0
+
+    def _record(self, t: float) -> do.RecordRound:
+        ledger = self.round
+        for worker in self.workers:
+            ledger.status.setdefault(worker.index, worker.absence)
+        grace = self._answers.limit_s
+        n_lost = sum(worker.is_lost for worker in self.workers)
+        n_hung = len(self.workers) - n_lost - len(self.responsive)
+        return do.RecordRound(
+            ledger.record(t=t, grace=grace, n_hung=n_hung, n_lost=n_lost)
+        )
+
+    def _add(self, upload: Upload) -> None:
+        weight = self.strategy.raw_weight(upload)
+        self._commands.append(do.Aggregate(upload.worker, upload.base_round, weight))
+
+    def _begin_end(self, outcome: Outcome, reason: str, t: float) -> None:
+        """Halt whoever works, and wait until everybody that answers is quiet."""
+        self.ending, self._stop_reason = outcome, reason
+        ledger = self.round
+        ledger.is_closed, ledger.closed_t = True, t
+        self._halt(sorted(self.responsive), t, wants_upload=False)
+        ledger.awaited = {
+            index for index in self.responsive if not self.workers[index].is_quiet
+        }
+        self._collect(t)
+
+    def _finish(self) -> None:
+        if self.ending is None or self._stop_reason is None:
+            raise AssertionError("finished without an ending")
+        present = [worker for worker in self.workers if not worker.is_lost]
+        told = tuple(w.index for w in present if w.is_quiet and not w.is_hung)
+        unreachable = tuple(w.index for w in present if w.index not in set(told))
+        finalize = len(told) == self.terms.n_workers
+        self._commands += [
+            do.EndWorkers(told, finalize),
+            do.Finish(self.ending, self._stop_reason, unreachable, self._updates_cut),
+        ]
+        self.is_finished = True
