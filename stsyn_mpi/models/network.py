@@ -55,7 +55,7 @@ class Network:
         gradients = views_of(gradient, self.blocks)
         n = x.shape[0]
         loss: Array = 0.0
-        for part in self._chunks(n):
+        for part in self._reserved_chunks(n):
             images = x[part]
             features = self._features(weights, images)
             logits = self._logits(weights, features)
@@ -69,7 +69,7 @@ class Network:
         """Return the sum of the losses and the number of correct predictions."""
         weights = views_of(params, self.blocks)
         loss, n_correct = 0.0, 0
-        for part in self._chunks(x.shape[0]):
+        for part in self._reserved_chunks(x.shape[0]):
             logits = self._logits(weights, self._features(weights, x[part]))
             n_correct += int(self._backend.count_correct(logits, labels[part]))
             loss += float(
@@ -77,7 +77,7 @@ class Network:
             )
         return loss, n_correct
 
-    def _chunks(self, n: int) -> list[slice]:
+    def _reserved_chunks(self, n: int) -> list[slice]:
         n_images = min(n, self._chunk)
         if n_images > self._capacity:
             self._capacity = n_images
