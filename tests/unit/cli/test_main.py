@@ -3,12 +3,12 @@
 import dataclasses
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from stsyn_mpi.cli import main as cli_main
 from stsyn_mpi.cli.main import COMMANDS, cli, run
 from stsyn_mpi.cli.train import train
 from stsyn_mpi.config import TrainConfig
@@ -93,7 +93,7 @@ def test_errors_are_one_line_and_a_code(monkeypatch, capsys, raised, code, line)
 
 
 def test_only_rank_0_prints(monkeypatch, capsys):
-    monkeypatch.setattr(cli_main.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setenv("PMI_RANK", "1")
     assert run(["train", "--rounds", "0", "--lr", "x"]) == 2
     assert capsys.readouterr().err == ""
@@ -162,10 +162,10 @@ def test_an_old_run_file_does_not_speak_for_a_job_that_never_wrote(
 
 
 def test_inside_a_launcher_a_rank_runs(monkeypatch):
-    from stsyn_mpi import run as run_module
-
+    # The real module opens MPI when it is imported, and this process is no rank.
     seen = []
-    monkeypatch.setattr(run_module, "run_rank", lambda config: seen.append(config) or 0)
+    stand_in = SimpleNamespace(run_rank=lambda config: seen.append(config) or 0)
+    monkeypatch.setitem(sys.modules, "stsyn_mpi.run", stand_in)
     monkeypatch.setenv("PMI_RANK", "0")
     monkeypatch.setenv(launch.RUN_FILE_VARIABLE, "chosen.h5")
     assert run(["train", "-M", "3", "--fault", "raise:root,round=1"]) == 0

@@ -1,0 +1,102 @@
+"""What the README tells people to type exists."""
+
+import ast
+import importlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from stsyn_mpi.cli.main import cli
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.config_checks import STRATEGIES
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def lines() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+def stsyn_lines() -> list[str]:
+    found = [line for line in lines() if "stsyn-mpi " in line and "pip" not in line]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("line", stsyn_lines())
+def test_commands_and_their_options_exist(line):
+    words = shlex.split(line, comments=True)
+    words = words[next(i for i, w in enumerate(words) if w.endswith("stsyn-mpi")) + 1 :]
+    command: click.Command = cli
+    context = click.Context(cli)
+    while isinstance(command, click.Group):
+        command = command.get_command(context, words.pop(0))
+        context = click.Context(command)
+    # Parsing refuses unknown options, and converts the values.
+    command.make_context("stsyn-mpi", words)
+
+
+def test_training_options_are_valid():
+    trained = [line for line in stsyn_lines() if "stsyn-mpi train -M" in line]
+    assert len(trained) >= 2
+    for line in trained:
+        words = shlex.split(line)
+        command = cli.get_command(click.Context(cli), "train")
+        context = command.make_context("train", words[words.index("train") + 1 :])
+        flags = {k: v for k, v in context.params.items() if k != "toml" and v != ()}
+        TrainConfig.from_sources(None, flags).validate()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.toml")), ids=str)
+def test_files_of_options_are_valid(path):
+    config = TrainConfig.from_sources(path, {})
+    config.resolved(config.workers or 1)
+
+
+def test_targets_of_make_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    used = {
+        word
+        for text in [*lines(), *re.findall(r"`(make [^`]*)`", README)]
+        if text.startswith("make ")
+        for word in shlex.split(text, comments=True)[1:]
+        if "=" not in word
+    }
+    assert {"demo", "test"} <= used
+    assert used <= targets
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\((?!http)([^)]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_table_of_schemes_is_complete():
+    table = README.split("## Schemes")[1].split("\n\n")[1]
+    assert re.findall(r"^\| `([a-z][a-z-]*)`", table, re.MULTILINE) == list(STRATEGIES)
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.search(r"stsyn-mpi\[([a-z,]+)\]", README)[1].split(",")
+    assert set(named) <= set(project["optional-dependencies"])
+
+
+def test_names_that_the_example_imports_exist():
+    (example,) = blocks("python")
+    for node in ast.walk(ast.parse(example)):
+        # The module that opens MPI is run by the test under mpirun.
+        if isinstance(node, ast.ImportFrom) and node.module != "stsyn_mpi.run":
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names)
