@@ -191,7 +191,7 @@ def test_damaged_chunk(tmp_path, tiny):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("mean", [0.0, np.nan], ("mean", "finite")),
+        ("mean", [0.0, np.nan], ("attribute mean is", "finite")),
         ("std", [1.0, 0.0], ("std", "above 0")),
         ("std", [1.0, -2.0], ("std", "above 0")),
         ("std", "wide", ("std", "type")),

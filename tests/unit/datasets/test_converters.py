@@ -110,6 +110,15 @@ def test_idx_header_that_lies(idx_folder, shape, packed):
     assert "does not hold that" in one_line(fashion_mnist, idx_folder)
 
 
+def test_idx_gzip_that_could_not_expand_so_far(idx_folder):
+    path = idx_folder / "train-images-idx3-ubyte.gz"
+    shape = (50_000_000, 28, 28)
+    content = gzip.compress(idx(np.zeros((50, 28, 28), np.uint8), shape))
+    length = (16 + int(np.prod(shape, dtype=np.int64))) % 2**32
+    path.write_bytes(content[:-4] + struct.pack("<I", length))
+    assert "does not hold that" in one_line(fashion_mnist, idx_folder)
+
+
 def test_idx_header_and_gzip_length_that_lie_together(idx_folder):
     """The length at the end of a gzip file is no proof: rows are counted too."""
     labels = idx_folder / "train-labels-idx1-ubyte.gz"

@@ -81,6 +81,12 @@ def test_dirichlet_shares_have_the_variance_of_their_law():
     assert shares.var() == pytest.approx(variance, rel=0.12)
 
 
+def test_dirichlet_does_not_follow_the_order_of_the_file():
+    labels = np.zeros(4000, int)
+    first = partition("dirichlet:alpha=1e3", labels, 4, seed=0)[0]
+    assert abs(first.mean() - 1999.5) < 4 * 1155 / np.sqrt(len(first))
+
+
 def test_large_alpha_is_nearly_iid():
     for part in partition("dirichlet:alpha=1e5", LABELS, 4, seed=0):
         counts = np.bincount(LABELS[part], minlength=10)
