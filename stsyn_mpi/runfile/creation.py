@@ -12,7 +12,12 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.guarded import BeingWrittenError
 from stsyn_mpi.runfile.layout import lay_out
 from stsyn_mpi.runfile.liveness import WriterLife
-from stsyn_mpi.runfile.publish import prepare_folder, publish, scratch_path
+from stsyn_mpi.runfile.publish import (
+    cannot_write,
+    prepare_folder,
+    publish,
+    scratch_path,
+)
 from stsyn_mpi.runfile.reader import open_run
 
 
@@ -60,10 +65,12 @@ def create_file(
             file.swmr_mode = True
         sync(file)
         publish(scratch, path, force=force)
-    except BaseException:
+    except BaseException as error:
         if file is not None:
             file.close()
         scratch.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
         raise
     return file
 
@@ -78,20 +85,10 @@ def _open_new(scratch: Path, *, swmr: bool) -> h5py.File:
     # Formats after 1.10 shut out the h5ls and h5dump in use. Without SWMR, 1.8 has no
     # "open for writing" mark, which a killed writer would leave behind.
     version = "v110" if swmr else "v108"
-    try:
-        # Without a chunk cache rows reach the system by themselves: flushes are cheap.
-        return h5py.File(
-            scratch,
-            "w",
-            libver=(version, version),
-            rdcc_nbytes=0,
-            locking="best-effort",
-        )
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise InputError(
-            f"cannot write in {scratch.parent}: {reason} (--out)"
-        ) from error
+    # Without a chunk cache rows reach the system by themselves: flushes are cheap.
+    return h5py.File(
+        scratch, "w", libver=(version, version), rdcc_nbytes=0, locking="best-effort"
+    )
 
 
 def _refuse_living_run(path: Path) -> None:

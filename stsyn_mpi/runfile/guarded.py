@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.swmr import is_marked_open, open_marked
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -61,17 +62,13 @@ def open_file(path: Path) -> h5py.File:
     """
     _require_hdf5(path)
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        plain_error = error
-    try:
-        return h5py.File(path, "r", swmr=True)
-    except OSError as error:
-        if "unable to lock" in str(plain_error):
+        return open_marked(path) if is_marked_open(path) else h5py.File(path, "r")
+    except (OSError, RuntimeError) as error:
+        if "unable to lock" in str(error):
             raise BeingWrittenError(
                 f"{path} is being written without SWMR: read it when its run has ended"
             ) from error
-        raise InputError(f"{path} is damaged or truncated: {plain_error}") from error
+        raise InputError(f"{path} is damaged or truncated: {error}") from error
 
 
 def _require_hdf5(path: Path) -> None:

@@ -29,7 +29,7 @@ def prepare_folder(path: Path, *, force: bool) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(_cannot_write(path, error)) from error
+        raise cannot_write(path, error) from error
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"cannot write {path}: the folder {path.parent} is read-only")
 
@@ -53,7 +53,7 @@ def publish(scratch: Path, path: Path, *, force: bool) -> None:
     except FileExistsError as error:
         raise already_exists(path) from error
     except OSError as error:
-        raise InputError(_cannot_write(path, error)) from error
+        raise cannot_write(path, error) from error
 
 
 def _take_exclusively(scratch: Path, path: Path) -> None:
@@ -76,5 +76,7 @@ def already_exists(path: Path) -> InputError:
     )
 
 
-def _cannot_write(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {error.strerror or error} (--out)"
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """Return the error for a file that the system, or HDF5, refuses to write."""
+    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+    return InputError(f"cannot write {path}: {reason} (--out)")

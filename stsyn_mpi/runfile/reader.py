@@ -269,10 +269,15 @@ def _schema_version(path: Path, attributes: dict[str, object]) -> int:
 
 
 def _config(attributes: dict[str, object]) -> dict[str, object]:
-    config = json.loads(str(attributes.get("config", "")))
+    text = str(attributes.get("config", ""))
+    config = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(config, dict):
         raise Damage("config is no JSON object")
     return config
+
+
+def _refuse_constant(name: str) -> None:
+    raise Damage(f"config holds {name}, which is no JSON")
 
 
 def _text(file: h5py.File, name: str, n_bytes: int) -> str:

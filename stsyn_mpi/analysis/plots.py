@@ -1,0 +1,197 @@
+"""The two figures of a run: accuracy over time and over communication."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with any common colour blindness; line styles
+# and markers tell the curves apart in grey print, too.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_MARKERS = 25
+_MOST_POINTS = 4000
+
+
+@dataclass(frozen=True)
+class AccuracyCurve:
+    """Test accuracy of the evaluated rounds of one run.
+
+    Attributes
+    ----------
+    label, delay, clock : str
+        Scheme with its numbers; delay law; ``wall`` or ``virtual``.
+    seconds, models, accuracy : numpy.ndarray
+        float64, shape (n,): seconds since the run began, models sent up and down
+        until then, share of correct predictions.
+    """
+
+    label: str
+    stem: str
+    delay: str
+    clock: str
+    unfinished: bool
+    seconds: np.ndarray
+    models: np.ndarray
+    accuracy: np.ndarray
+
+
+def accuracy_curve(run: Run) -> AccuracyCurve:
+    """Read the accuracy curve of a run; it is empty if nothing was evaluated."""
+    accuracy = run["test_accuracy"]
+    evaluated = np.isfinite(accuracy)
+    models = np.cumsum(
+        np.maximum(run["models_up"], 0) + np.maximum(run["models_down"], 0)
+    )
+    config = run.config
+    numbers = [f"M={run.n_workers}"]
+    for symbol, key in (("K", "wait_for"), ("U", "target_updates")):
+        if config.get(key) is not None:
+            numbers.append(f"{symbol}={config[key]}")
+    return AccuracyCurve(
+        label=f"{config.get('strategy', 'run')} ({', '.join(numbers)})",
+        stem=run.path.stem,
+        delay=str(config.get("delay", "none")),
+        clock=run.clock,
+        unfinished=run.state == "running",
+        seconds=run["wall_s"][evaluated],
+        models=models[evaluated].astype(float),
+        accuracy=accuracy[evaluated],
+    )
+
+
+def write_figures(curves: Sequence[AccuracyCurve], folder: Path) -> list[Path]:
+    """Draw both figures with every curve in them.
+
+    Parameters
+    ----------
+    curves : sequence of AccuracyCurve
+        One or more runs.
+    folder : Path
+        Where the PNG files go; it is created.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If nothing was evaluated, matplotlib is missing, or the folder cannot be
+        written.
+    """
+    drawn = [curve for curve in curves if len(curve.accuracy)]
+    if not drawn:
+        raise InputError(
+            "no round of these runs was evaluated: there is nothing to plot"
+        )
+    clocks = {curve.clock for curve in drawn}
+    clock = clocks.pop() if len(clocks) == 1 else "wall or virtual"
+    figures = {
+        "accuracy-over-time.png": _draw(drawn, _seconds_of, f"{clock} time (s)"),
+        "accuracy-over-communication.png": _draw(
+            drawn, _models_of, "communication (models sent up and down)"
+        ),
+    }
+    return [_save(figure, folder / name) for name, figure in figures.items()]
+
+
+def _seconds_of(curve: AccuracyCurve) -> np.ndarray:
+    return curve.seconds
+
+
+def _models_of(curve: AccuracyCurve) -> np.ndarray:
+    return curve.models
+
+
+def _draw(
+    curves: Sequence[AccuracyCurve],
+    x_of: Callable[[AccuracyCurve], np.ndarray],
+    x_label: str,
+) -> Figure:
+    figure, axes = _new_figure()
+    styles = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
+    for curve, label, style in zip(curves, _labels(curves), styles, strict=False):
+        _draw_curve(axes, x_of(curve), curve.accuracy, label, style)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_title(_title(curves), loc="left", fontsize=11)
+    axes.set_xlim(left=0)
+    axes.margins(y=0.06)
+    axes.grid(color="#d9d9d9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    return figure
+
+
+def _draw_curve(
+    axes: Axes, x: np.ndarray, accuracy: np.ndarray, label: str, style: Sequence[str]
+) -> None:
+    colour, line, marker = style
+    step = max(1, -(-len(x) // _MOST_POINTS))
+    x, accuracy = x[::step], accuracy[::step]
+    axes.plot(
+        x,
+        100 * accuracy,
+        color=colour,
+        linestyle=line,
+        marker=marker,
+        markevery=max(1, -(-len(x) // _MOST_MARKERS)),
+        markersize=5,
+        linewidth=1.8,
+        label=label,
+    )
+
+
+def _labels(curves: Sequence[AccuracyCurve]) -> list[str]:
+    """Name the curves by their scheme, and by their file where schemes coincide."""
+    uses = Counter(curve.label for curve in curves)
+    return [
+        (curve.label if uses[curve.label] == 1 else f"{curve.label}, {curve.stem}")
+        + (", unfinished" if curve.unfinished else "")
+        for curve in curves
+    ]
+
+
+def _title(curves: Sequence[AccuracyCurve]) -> str:
+    delays = sorted({curve.delay for curve in curves})
+    law = delays[0] if len(delays) == 1 else "several"
+    return f"Test accuracy, injected delay: {law}"
+
+
+def _new_figure() -> tuple[Figure, Axes]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError(
+            "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
+        ) from error
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error} (--png)"
+        ) from error
+    return path

@@ -1,0 +1,197 @@
+"""Print the summary of a run for people, in tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
+
+_MOST_WORKERS = 32
+"""Rows of the worker table; of more workers the slowest are shown."""
+_COLUMNS = (
+    "worker",
+    "host",
+    "updates",
+    "rounds\nuploaded",
+    "rounds\nlate",
+    "compute\n(s)",
+    "injected\n(s)",
+    "cancelled\n(s)",
+    "idle\n(s)",
+)
+
+
+def summaries_json(summaries: Sequence[RunSummary]) -> str:
+    """Return the summaries as a JSON list of objects; what is unknown is null."""
+    values = [summary.to_dict() for summary in summaries]
+    return json.dumps(values, indent=2, allow_nan=False)
+
+
+def print_summaries(
+    summaries: Sequence[RunSummary], figures: Sequence[Path], console: Console
+) -> None:
+    """Print every run, then the names of the figures written."""
+    for summary in summaries:
+        print_summary(summary, console)
+    for path in figures:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_summary(summary: RunSummary, console: Console) -> None:
+    """Print a run: how it stands, its figures, and a table of its workers.
+
+    Parameters
+    ----------
+    summary : RunSummary
+        From `stsyn_mpi.analysis.summary.summarise`.
+    console : rich.console.Console
+        Where to print.
+    """
+    style = "green" if summary.state == "done" else "yellow"
+    console.print(Text(summary.path, style="bold"), soft_wrap=True)
+    console.print(Text(_printable(summary.standing), style=style), soft_wrap=True)
+    console.print(
+        Text(_printable(_configuration_line(summary)), style="dim"), soft_wrap=True
+    )
+    console.print(Group(_figures_table(summary), _workers_table(summary)))
+
+
+def _configuration_line(summary: RunSummary) -> str:
+    config = summary.config
+    parts = [f"{config.get('strategy', 'run')} with M={summary.n_workers}"]
+    parts += [
+        f"{symbol}={config[key]}"
+        for symbol, key in (("K", "wait_for"), ("U", "target_updates"))
+        if config.get(key) is not None
+    ]
+    rest = ("model", "data", "partition", "batch_size", "lr", "delay", "seed")
+    parts += [f"{key.replace('_', ' ')} {config[key]}" for key in rest if key in config]
+    return ", ".join(parts)
+
+
+def _figures_table(summary: RunSummary) -> Table:
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _figures(summary):
+        table.add_row(name, escape(value))
+    return table
+
+
+def _figures(summary: RunSummary) -> list[tuple[str, str]]:
+    clock = "wall time" if summary.clock == "wall" else f"{summary.clock} time"
+    counts = {name: _count(value) for name, value in summary.counts.items()}
+    return [
+        ("rounds", f"{summary.n_rounds:,}"),
+        (clock, _duration(summary.wall_s)),
+        ("round time, median", _duration(summary.round_median_s)),
+        ("test accuracy", _accuracy(summary)),
+        ("test loss", _decimal(summary.test_loss, 4)),
+        ("training loss, last round", _decimal(summary.train_loss, 4)),
+        ("uploaders a round, mean", _decimal(summary.uploaders_mean, 2)),
+        (
+            "local updates",
+            f"{counts['updates_done']} done, {counts['updates_used']} used, "
+            f"{counts['updates_dropped']} dropped; "
+            f"{counts['updates_cancelled']} more cancelled in flight",
+        ),
+        (
+            "models sent",
+            f"{counts['models_up']} up ({_bytes(summary.counts['bytes_up'])}), "
+            f"{counts['models_down']} down ({_bytes(summary.counts['bytes_down'])})",
+        ),
+        (
+            "irregular",
+            f"{counts['n_late']} late, {counts['n_stale']} stale messages, "
+            f"{counts['uploads_refused']} uploads refused",
+        ),
+    ]
+
+
+def _workers_table(summary: RunSummary) -> Table:
+    shown = _slowest(summary.workers)
+    hidden = len(summary.workers) - len(shown)
+    caption = f"{hidden:,} faster workers not shown" if hidden else None
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption=caption
+    )
+    with_hosts = any(worker.host for worker in summary.workers)
+    columns = _COLUMNS if with_hosts else _COLUMNS[:1] + _COLUMNS[2:]
+    for heading in columns:
+        is_host = heading == "host"
+        table.add_column(
+            heading,
+            justify="left" if is_host else "right",
+            no_wrap=True,
+            min_width=4 if is_host else max(map(len, heading.split("\n"))),
+        )
+    for worker in shown:
+        table.add_row(*_worker_cells(worker, with_hosts=with_hosts))
+    return table
+
+
+def _slowest(workers: Sequence[WorkerSummary]) -> list[WorkerSummary]:
+    if len(workers) <= _MOST_WORKERS:
+        return list(workers)
+    return sorted(workers, key=lambda worker: worker.updates)[:_MOST_WORKERS]
+
+
+def _worker_cells(worker: WorkerSummary, *, with_hosts: bool) -> list[str]:
+    seconds = (worker.compute_s, worker.injected_s, worker.cancelled_s, worker.idle_s)
+    return [
+        str(worker.worker),
+        *([escape(_printable(worker.host))] if with_hosts else []),
+        f"{worker.updates:,}",
+        f"{worker.rounds_uploaded:,}",
+        f"{worker.rounds_late:,}",
+        *(f"{value:,.2f}" for value in seconds),
+    ]
+
+
+def _printable(text: str) -> str:
+    """Take control characters out: a run file's text must not steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _accuracy(summary: RunSummary) -> str:
+    if summary.test_accuracy is None or summary.best_accuracy is None:
+        return "not evaluated"
+    at = f"after round {summary.test_accuracy_round}"
+    return f"{summary.test_accuracy:.2%} {at}, best {summary.best_accuracy:.2%}"
+
+
+def _count(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _decimal(value: float | None, digits: int) -> str:
+    return "not recorded" if value is None else f"{value:.{digits}f}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not recorded"
+    if seconds < 1 and seconds > 0:
+        return f"{seconds * 1e3:.1f} ms"
+    if seconds < 3600:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 3600:.2f} h"
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return "?"
+    size, unit = float(value), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.4g} {unit}"

@@ -1,0 +1,203 @@
+"""What one run comes to: the figures a reader of its report wants first."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.runfile.schema import WorkerStatus
+
+_PIECE_ELEMENTS = 1 << 20
+"""Elements of a worker column read at a time: the report of a long run stays small."""
+
+COUNTS = (
+    "updates_done",
+    "updates_used",
+    "updates_dropped",
+    "updates_cancelled",
+    "models_up",
+    "models_down",
+    "bytes_up",
+    "bytes_down",
+    "n_late",
+    "n_stale",
+    "uploads_refused",
+)
+CONFIG_KEYS = (
+    "strategy",
+    "wait_for",
+    "target_updates",
+    "model",
+    "data",
+    "partition",
+    "batch_size",
+    "lr",
+    "delay",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class WorkerSummary:
+    """Totals of one worker; seconds on its own clock."""
+
+    worker: int
+    host: str
+    updates: int
+    rounds_uploaded: int
+    rounds_late: int
+    compute_s: float
+    injected_s: float
+    cancelled_s: float
+    idle_s: float
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Totals and medians of one run; None where nothing was recorded."""
+
+    path: str
+    standing: str
+    state: str
+    clock: str
+    config: dict[str, Any]
+    n_workers: int
+    n_rounds: int
+    wall_s: float | None
+    test_accuracy: float | None
+    test_accuracy_round: int | None
+    best_accuracy: float | None
+    test_loss: float | None
+    train_loss: float | None
+    round_median_s: float | None
+    uploaders_mean: float | None
+    counts: dict[str, int | None]
+    workers: tuple[WorkerSummary, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, numbers and None, as JSON takes them."""
+        return asdict(self)
+
+
+def summarise(run: Run) -> RunSummary:
+    """Summarise a run as far as it goes.
+
+    Parameters
+    ----------
+    run : Run
+        An open run with at least one round.
+
+    Returns
+    -------
+    RunSummary
+        Sums over the rounds, medians, and totals per worker.
+
+    Raises
+    ------
+    InputError
+        If no round is committed.
+    """
+    if not run.n_rounds:
+        raise InputError(f"{run.path} holds no committed round yet ({run.standing()})")
+    accuracy, wall = run["test_accuracy"], run["wall_s"]
+    evaluated = np.flatnonzero(np.isfinite(accuracy))
+    last = int(evaluated[-1]) if len(evaluated) else None
+    return RunSummary(
+        path=str(run.path),
+        standing=run.standing(),
+        state=run.state.value,
+        clock=run.clock,
+        config=_short_config(run),
+        n_workers=run.n_workers,
+        n_rounds=run.n_rounds,
+        wall_s=_number(wall[-1]),
+        test_accuracy=None if last is None else _number(accuracy[last]),
+        test_accuracy_round=last,
+        best_accuracy=None if last is None else _number(np.nanmax(accuracy)),
+        test_loss=None if last is None else _number(run["test_loss"][last]),
+        train_loss=_number(run["train_loss"][-1]),
+        round_median_s=_number(np.median(np.diff(wall, prepend=0.0))),
+        uploaders_mean=_mean_count(run["n_uploaders"]),
+        counts={name: _total(run[name]) for name in COUNTS},
+        workers=_summarise_workers(run),
+    )
+
+
+def _short_config(run: Run) -> dict[str, Any]:
+    return {key: run.config[key] for key in CONFIG_KEYS if key in run.config}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _total(counts: np.ndarray) -> int | None:
+    known = counts[counts >= 0]
+    return int(known.sum()) if len(known) else None
+
+
+def _mean_count(counts: np.ndarray) -> float | None:
+    known = counts[counts >= 0]
+    return float(known.mean()) if len(known) else None
+
+
+def _summarise_workers(run: Run) -> tuple[WorkerSummary, ...]:
+    updates = _column_totals(run, "worker_updates")
+    used = _status_totals(run, WorkerStatus.USED)
+    late = _status_totals(run, WorkerStatus.LATE)
+    names = ("compute", "injected", "cancelled", "idle")
+    seconds = [_column_totals(run, f"worker_{name}_s") for name in names]
+    hosts = worker_hosts(run)
+    return tuple(
+        WorkerSummary(
+            worker,
+            hosts[worker],
+            int(updates[worker]),
+            int(used[worker]),
+            int(late[worker]),
+            *(float(total[worker]) for total in seconds),
+        )
+        for worker in range(run.n_workers)
+    )
+
+
+def _column_totals(run: Run, name: str) -> np.ndarray:
+    """Sum a worker column over the rounds, taking what is missing as nothing."""
+    total = np.zeros(run.n_workers)
+    for block in _pieces(run, name):
+        total += np.where(np.isfinite(block) & (block > 0), block, 0).sum(axis=0)
+    return total
+
+
+def _status_totals(run: Run, status: WorkerStatus) -> np.ndarray:
+    total = np.zeros(run.n_workers, dtype=np.int64)
+    for block in _pieces(run, "worker_status"):
+        total += (block == status).sum(axis=0)
+    return total
+
+
+def _pieces(run: Run, name: str) -> Any:
+    step = max(1, _PIECE_ELEMENTS // run.n_workers)
+    for first in range(0, run.n_rounds, step):
+        yield run.column(name, first, first + step)
+
+
+def worker_hosts(run: Run) -> list[str]:
+    """Return the host of each worker from the attribute ``hosts``, "" if unknown.
+
+    The attribute is a JSON list by rank, the root first.
+    """
+    unknown = [""] * run.n_workers
+    try:
+        hosts = json.loads(str(run.attributes.get("hosts", "[]")))
+    except (ValueError, RecursionError):
+        return unknown
+    if not isinstance(hosts, list) or len(hosts) != run.n_workers + 1:
+        return unknown
+    return [str(host) for host in hosts[1:]]
