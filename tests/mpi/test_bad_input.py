@@ -89,7 +89,7 @@ def test_ranks_that_differ_name_both_values(start, tmp_path):
     script = tmp_path / "rank.py"
     script.write_text(
         "import os, sys\n"
-        "from stsyn_mpi.cli import main\n"
+        "from stsyn_mpi.cli.main import main\n"
         "from stsyn_mpi.mpi.launch import rank_in\n"
         "lr = '0.2' if rank_in(os.environ) == 2 else '0.1'\n"
         "main(['train', '--lr', lr, '--out', sys.argv[1]])\n"
