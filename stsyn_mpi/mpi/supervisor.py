@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,9 @@ _SAME_SIGNAL_SECONDS = 0.5
 _TERMINATE_SECONDS = 2.0
 _POLL_SECONDS = 0.2
 _REAP_SECONDS = 0.01
+_MPI_SEGMENT = re.compile(
+    r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
+)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -49,13 +53,14 @@ class _Supervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.first_signal: float | None = None
         self.ending = False
+        self.spared: set[int] = set()
         self.libc = ctypes.CDLL(None)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         # Ranks that lose their launcher become children of this process, so that
         # they can be found whatever sessions and groups they have moved to.
         self.libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        spared = set(descendants(os.getpid()))
+        self.spared = set(descendants(os.getpid()))
         earlier = {number: signal.getsignal(number) for number in FORWARDED}
         for number in FORWARDED:
             # An ignored hang-up is the wish of nohup.
@@ -64,7 +69,7 @@ class _Supervisor:
         try:
             return self._wait(self._start(command, environment))
         finally:
-            kill_descendants(spared)
+            kill_descendants(self.spared)
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
@@ -88,12 +93,18 @@ class _Supervisor:
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL_SECONDS)
                 return code if code >= 0 else 128 - code
-        # Given a moment, a launcher also removes its shared-memory files.
+        # Ranks that are killed leave their shared memory behind, and afterwards
+        # nothing tells whose it was.
+        segments = shared_memory_of(descendants(os.getpid()))
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TERMINATE_SECONDS)
         process.kill()
         process.wait()
+        kill_descendants(self.spared)
+        for path in segments:
+            with suppress(OSError):
+                path.unlink()
         return 128 + signal.SIGKILL
 
     def _die_with_parent(self) -> None:
@@ -121,6 +132,16 @@ def kill_descendants(spared: Set[int] = frozenset()) -> None:
         for pid in alive:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+def shared_memory_of(pids: Iterable[int]) -> set[Path]:
+    """Return the files of shared memory that MPI made for these processes."""
+    found: set[Path] = set()
+    for pid in pids:
+        with suppress(OSError):
+            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+            found.update(Path(name) for name in _MPI_SEGMENT.findall(maps))
+    return found
 
 
 def descendants(root: int) -> list[int]:

@@ -4,16 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from jobs import WAIT_S, is_alive, wait_until
+from stsyn_mpi.mpi.supervisor import shared_memory_of
+
 pytestmark = pytest.mark.mpi
 
 N_RANKS = 3
-DEADLINE_S = 60
 SUPERVISOR = """
 import sys
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
@@ -53,20 +54,6 @@ while manner == "stubborn" or not got or time.monotonic() < got[0] + 0.5:
 """
 
 
-def wait_until(condition):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
-    except OSError:
-        return False
-
-
 @pytest.fixture(params=["ulfm", "plain"])
 def start(tmp_path, request):
     started = []
@@ -100,7 +87,7 @@ def test_first_signal_reaches_every_rank_once_as_a_request_to_stop(
     pids = rank_pids(tmp_path)
     supervisor.send_signal(number)
     supervisor.send_signal(number)  # at once: the same request
-    assert supervisor.wait(DEADLINE_S) == 0
+    assert supervisor.wait(WAIT_S) == 0
     assert len(list(tmp_path.glob("*.got1"))) == N_RANKS
     assert not list(tmp_path.glob("*.got2"))
     assert not any(is_alive(pid) for pid in pids)
@@ -109,6 +96,8 @@ def test_first_signal_reaches_every_rank_once_as_a_request_to_stop(
 def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
     supervisor = start("stubborn")
     pids = rank_pids(tmp_path)
+    segments = shared_memory_of(pids)
+    assert segments
 
     def gone():
         if any(is_alive(pid) for pid in pids):
@@ -117,7 +106,8 @@ def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
         return True
 
     wait_until(gone)
-    assert supervisor.wait(DEADLINE_S) == 128 + signal.SIGKILL
+    assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
+    assert not any(path.exists() for path in segments)
 
 
 def test_death_of_the_supervisor_ends_the_ranks(start, tmp_path):
@@ -128,7 +118,7 @@ def test_death_of_the_supervisor_ends_the_ranks(start, tmp_path):
 
 
 def test_what_ranks_leave_running_is_killed(start, tmp_path):
-    assert start("orphan").wait(DEADLINE_S) == 0
+    assert start("orphan").wait(WAIT_S) == 0
     children = [int(path.read_text()) for path in tmp_path.glob("*.child")]
     assert len(children) == N_RANKS
     assert not any(is_alive(pid) for pid in children)
