@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.spec import choose, parse_spec
+from stsyn_mpi.strategies import strategy_names
 
 if TYPE_CHECKING:
     from stsyn_mpi.config import TrainConfig
 
-STRATEGIES = ("stsyn", "local-sgd")
 WAITING_FOR_ALL = ("local-sgd",)
-PARTITIONS = ("iid", "shards", "dirichlet")
-MODELS = ("softmax", "mlp", "cnn")
 _CHOICES = {
-    "strategy": STRATEGIES,
+    "strategy": strategy_names(),
     "log_level": ("debug", "info", "warning", "error"),
     "wait": ("auto", "block", "poll"),
     "device": ("auto", "cpu"),
 }
-_NAMED = {"partition": PARTITIONS, "model": MODELS}
 _AT_LEAST = {
     "workers": 1,
     "wait_for": 1,
@@ -40,8 +37,6 @@ def check(config: TrainConfig) -> None:
     """Check one configuration, see `TrainConfig.validate`."""
     for name, allowed in _CHOICES.items():
         choose(getattr(config, name), allowed, flag(name))
-    for name, allowed in _NAMED.items():
-        choose(parse_spec(getattr(config, name), flag(name)).name, allowed, flag(name))
     _check_counts(config)
     _check_numbers(config)
     _check_laws(config)
@@ -91,10 +86,14 @@ def _check_numbers(config: TrainConfig) -> None:
 
 def _check_laws(config: TrainConfig) -> None:
     # These pull in NumPy: the thread variables of BLAS must be settled before that.
+    from stsyn_mpi.datasets import parse_partition
     from stsyn_mpi.faults import parse_faults
+    from stsyn_mpi.models import MODELS
     from stsyn_mpi.simulation.delays import parse_delay
     from stsyn_mpi.training.schedules import parse_schedule
 
+    choose(parse_spec(config.model, flag("model")).name, MODELS, flag("model"))
+    parse_partition(config.partition)
     parse_delay(config.delay, config.seed, config.workers)
     parse_faults(config.fault, config.workers)
     parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)

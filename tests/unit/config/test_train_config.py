@@ -113,6 +113,7 @@ def test_bad_json_is_refused(text):
         ({"strategy": "stsin"}, "unknown --strategy 'stsin'.*did you mean 'stsyn'"),
         ({"model": "mpl"}, "unknown --model 'mpl'"),
         ({"partition": "dirichlt:alpha=1"}, "did you mean 'dirichlet'"),
+        ({"partition": "shards:per_worker=0"}, "per_worker of 'shards' must be"),
         ({"log_level": "loud"}, "unknown --log-level"),
         ({"wait": "spin"}, "unknown --wait"),
         ({"device": "tpu"}, "unknown --device"),
