@@ -7,8 +7,6 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from mpi4py import MPI
-
 from stsyn_mpi.assembly import (
     Job,
     ModelFactory,
@@ -72,11 +70,7 @@ def run_rank(config: TrainConfig, make_model: ModelFactory | None = None) -> int
         On every rank, if one of them refuses its input.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
-        world = startup.open_world(os.environ)
-    except InputError:
-        MPI.Finalize()
-        raise
+    world = startup.open_world(os.environ)
     signals = SignalBox()
     signals.install()
     try:
@@ -114,6 +108,7 @@ def _run_worker(
     try:
         set_up_logging(config, world.rank)
         job = assemble(config, world.n_workers, make_model)
+        job.backend.activate()
         trainer, n_params = build_trainer(job, worker_of(world.rank))
     except InputError as error:
         complaint = str(error)
@@ -139,7 +134,8 @@ def _work(world: World, worker: Worker) -> int:
     try:
         farewell = worker.run()
     except BaseException:
-        if not _has_lost_root():
+        # A worker talks to nobody but the root: if MPI complains, it is gone.
+        if not startup.is_mpi_error(sys.exception()):
             worker.fail(traceback.format_exc())
         startup.leave_at_once(EXIT_FAILED)
         raise
@@ -147,11 +143,6 @@ def _work(world: World, worker: Worker) -> int:
         startup.leave_at_once(EXIT_FAILED if farewell.has_failed else EXIT_DONE)
     startup.leave_in_order(world)
     return EXIT_DONE
-
-
-def _has_lost_root() -> bool:
-    """Whether MPI itself complains: a worker talks to nobody but the root."""
-    return isinstance(sys.exception(), MPI.Exception)
 
 
 # Root
@@ -167,6 +158,7 @@ def _run_root(
     try:
         set_up_logging(config, world.rank)
         job = assemble(config, world.n_workers, make_model)
+        job.backend.activate()
         evaluate, initial = build_evaluation(job)
     except InputError as error:
         complaint = str(error)

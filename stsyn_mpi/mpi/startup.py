@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.mpi.launch import expected_world_size, rank_in
+from stsyn_mpi.mpi.launch import expected_world_size
 
 TEXT_BYTES = 1024
 
@@ -39,11 +39,14 @@ class World:
         Ranks on this rank's node.
     survives_deaths
         Whether MPI reports dead ranks instead of ending the job (ULFM).
+    owns_mpi
+        Whether MPI was initialised here, and so is finalised here.
     """
 
     comm: MPI.Intracomm
     n_local_ranks: int
     survives_deaths: bool
+    owns_mpi: bool
 
     @property
     def rank(self) -> int:
@@ -66,30 +69,42 @@ def open_world(environ: Mapping[str, str]) -> World:
     InputError
         If there is no worker, or the launcher belongs to another MPI than mpi4py.
     """
-    MPI.Init_thread(MPI.THREAD_FUNNELED)
-    size, expected = MPI.COMM_WORLD.Get_size(), expected_world_size(environ)
-    if size == 1 and expected is not None and expected > 1:
-        raise InputError(
-            f"{expected} ranks were started, but each sees a world of 1: the launcher "
-            f"is not of the MPI that mpi4py uses ({library_name()}); start with the "
-            "mpirun of that MPI"
-        )
-    if size == 1:
-        raise InputError(
-            "1 rank is too few: a run needs a root and at least one worker, "
-            "start it with mpirun -n 2 or more"
-        )
+    owns_mpi = not MPI.Is_initialized()
+    if owns_mpi:
+        MPI.Init_thread(MPI.THREAD_FUNNELED)
+    complaint = _complaint(expected_world_size(environ))
+    if complaint is not None:
+        if owns_mpi:
+            MPI.Finalize()
+        raise InputError(complaint)
     comm = MPI.COMM_WORLD.Dup()
     comm.Set_errhandler(MPI.ERRORS_RETURN)
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     n_local_ranks = node.Get_size()
     node.Free()
-    return World(comm, n_local_ranks, environ.get("OMPI_MCA_mpi_ft_enable") == "1")
+    survives_deaths = environ.get("OMPI_MCA_mpi_ft_enable") == "1"
+    return World(comm, n_local_ranks, survives_deaths, owns_mpi)
 
 
-def is_speaker(environ: Mapping[str, str]) -> bool:
-    """Whether this process prints what all of them know: one of the job does."""
-    return rank_in(environ) in (None, 0)
+def _complaint(expected: int | None) -> str | None:
+    size = MPI.COMM_WORLD.Get_size()
+    if size > 1:
+        return None
+    if expected is not None and expected > 1:
+        return (
+            f"{expected} ranks were started, but each sees a world of 1: the launcher "
+            f"is not of the MPI that mpi4py uses ({library_name()}); start with the "
+            "mpirun of that MPI"
+        )
+    return (
+        "1 rank is too few: a run needs a root and at least one worker, "
+        "start it with mpirun -n 2 or more"
+    )
+
+
+def is_mpi_error(error: BaseException | None) -> bool:
+    """Whether an exception comes from MPI itself."""
+    return isinstance(error, MPI.Exception)
 
 
 def library_name() -> str:
@@ -146,9 +161,10 @@ def _gather_texts(world: World, text: str) -> list[str]:
 
 
 def leave_in_order(world: World) -> None:
-    """Finalise MPI: every rank must come here."""
+    """Finalise MPI, unless the caller initialised it: every rank must come here."""
     world.comm.Free()
-    MPI.Finalize()
+    if world.owns_mpi:
+        MPI.Finalize()
 
 
 def leave_at_once(code: int) -> None:
