@@ -6,6 +6,7 @@ scheme differs from another only in what its strategy answers.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -94,6 +95,16 @@ class Coordinator(AbsenceMachine):
             self._held.append(event)
         else:
             self._take_announcement(event)
+
+    def _take_held(self, t: float) -> None:
+        """Take held answers as if they came now; one may close the round again."""
+        while (event := self._next_held()) is not None:
+            self._held.remove(event)
+            self._take_announcement(replace(event, t=t))
+
+    def _next_held(self) -> ev.UploadAnnounced | None:
+        due = (e for e in self._held if not self._is_ahead(self.workers[e.worker]))
+        return next(due, None)
 
     def _take_announcement(self, event: ev.UploadAnnounced) -> None:
         """Take an answer: a halt's, the present work's, both, or a stale one."""

@@ -69,13 +69,10 @@ class RoundMachine(ABC):
             self.owed.update(plan.participants)
         for worker in sorted(self.owed):
             self._serve(self.workers[worker])
-        held, self._held = self._held, []
-        for event in held:
-            self._take_announcement(event)
 
     @abstractmethod
-    def _take_announcement(self, event: UploadAnnounced) -> None:
-        """Take up an answer that was held back while a round was collected."""
+    def _take_held(self, t: float) -> None:
+        """Take up the answers that were held back while a round was collected."""
 
     def _cap_wait_for(self) -> None:
         """Never wait for more workers than can still come or have come."""
@@ -220,6 +217,8 @@ class RoundMachine(ABC):
         if is_last:
             outcome = Outcome.STOPPED if self._stop_reason else Outcome.DONE
             self._begin_end(outcome, self._stop_reason or "all rounds done", t)
+        else:
+            self._take_held(t)
 
     def _is_evaluation_due(self, index: int) -> bool:
         every = self.terms.eval_every
@@ -245,6 +244,7 @@ class RoundMachine(ABC):
         self.ending, self._stop_reason = outcome, reason
         ledger = self.round
         ledger.is_closed, ledger.closed_t = True, t
+        self._take_held(t)
         self._halt(sorted(self.responsive), t, wants_upload=False)
         ledger.awaited = {
             index for index in self.responsive if not self.workers[index].is_quiet
