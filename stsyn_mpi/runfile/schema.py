@@ -175,6 +175,14 @@ ATTRIBUTES: dict[str, str] = {
     "platform": "operating system and machine of the writing process",
 }
 
+PROVENANCE: dict[str, str] = {
+    "hosts": "JSON list by rank, root first: host names",
+    "pids": "integer array by rank, root first: process ids",
+    "devices": "JSON list by rank, root first: what the rank computes on",
+    "mpi_library": "name and version of the MPI library",
+}
+"""Attributes that whoever starts the ranks adds; a simulated run has none of them."""
+
 SCALARS: dict[str, str] = {
     "run_state": "how the run stands: " + ", ".join(RunState),
     "state_reason": "why it ended that way, one line; empty while it runs",

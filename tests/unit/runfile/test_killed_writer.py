@@ -8,13 +8,14 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import writing_process
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import RunWriter, open_run, read_state
-from stsyn_mpi.runfile.schema import COLUMNS
+from stsyn_mpi.runfile.schema import COLUMNS, UPDATE_COLUMNS
 
 SEED = int(os.environ.get("STSYN_KILL_SEED", "20261122"))
 N_KILLS = 20
@@ -71,6 +72,16 @@ def check_rounds(run):
         np.testing.assert_array_equal(run[column.name], expected, column.name)
 
 
+def check_order(path):
+    """The scale counts no row that a column lacks, for whatever tool reads the file."""
+    with h5py.File(path, swmr=True) as file:
+        n_rounds, n_updates = len(file["round"]), len(file["updates/update"])
+        for column in COLUMNS:
+            assert len(file[column.name]) >= n_rounds, column.name
+        for column in UPDATE_COLUMNS:
+            assert len(file["updates"][column.name]) >= n_updates, column.name
+
+
 def check_updates(run):
     updates = run.updates()
     n_updates = len(updates["round"])
@@ -86,6 +97,7 @@ def test_no_acknowledged_round_is_lost_by_a_kill(tmp_path):
     for kill in range(N_KILLS):
         path = tmp_path / f"{kill}.h5"
         acknowledged = kill_at_random(path, random_source)
+        check_order(path)
         print(f"kill {kill}: round {acknowledged} was acknowledged")
         with open_run(path) as run:
             assert acknowledged < run.n_rounds <= acknowledged + 2

@@ -1,0 +1,79 @@
+"""The file opens in the tools that people have, as it is."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from synthetic_run import N_PARAMS, write_run
+
+from stsyn_mpi.runfile.schema import ATTRIBUTES, COLUMNS, UPDATE_COLUMNS, WorkerStatus
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tools") / "run.h5"
+    write_run(path, n_rounds=20)
+    return path
+
+
+def run_tool(*command):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed (Debian package hdf5-tools)")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_xarray_sees_coordinates_units_and_names(path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        assert dict(dataset.sizes) == {"round": 20, "worker": 8, "parameter": N_PARAMS}
+        assert set(dataset.coords) == {"round", "worker"}
+        for column in COLUMNS:
+            variable = dataset[column.name]
+            assert variable.dims == column.axes
+            assert variable.dtype == column.dtype
+            assert variable.attrs["units"] == column.unit
+            assert variable.attrs["long_name"] == column.long_name
+        meanings = dataset["worker_status"].attrs["flag_meanings"].split()
+        assert meanings[WorkerStatus.NO_UPDATE] == "no-update"
+        assert set(ATTRIBUTES) <= set(dataset.attrs)
+        assert bytes(dataset["run_state"].values) == b"done"
+
+
+def test_xarray_opens_updates_and_events(path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    with xarray.open_dataset(path, engine="h5netcdf", group="updates") as updates:
+        assert set(updates.data_vars) == {c.name for c in UPDATE_COLUMNS}
+        assert set(updates.coords) == {"update"}
+        assert set(np.unique(updates["completed"])) == {0, 1}
+    with xarray.open_dataset(path, engine="h5netcdf", group="events") as events:
+        text = events["text"].values.tobytes().decode()
+        assert len(text.splitlines()) == events.sizes["event"] == 20
+        assert events["end"].values[-1] == len(text)
+
+
+def test_pandas_has_a_table_of_rounds(path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("pandas")
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        table = dataset.drop_dims(["worker", "parameter"]).to_dataframe()
+    assert table.index.name == "round"
+    assert len(table) == 20
+    assert table["wall_s"].is_monotonic_increasing
+
+
+def test_h5ls_lists_every_column(path):
+    lines = run_tool("h5ls", str(path)).splitlines()
+    listed = {line.split()[0] for line in lines}
+    assert {column.name for column in COLUMNS} <= listed
+    assert {"run_state", "heartbeat", "final_params", "updates", "events"} <= listed
+
+
+def test_h5dump_prints_numbers(path):
+    text = run_tool("h5dump", "-d", "/round", str(path))
+    assert "(0): 0, 1, 2, 3" in text
+    assert "done" in run_tool("h5dump", "-d", "/run_state", str(path))
