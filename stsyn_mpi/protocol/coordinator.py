@@ -73,7 +73,8 @@ class Coordinator(AbsenceMachine):
     def _on_progress_reported(self, event: ev.ProgressReported) -> None:
         worker = self.workers[event.worker]
         self._see(worker, event.t)
-        if not worker.is_working or event.round != worker.base_round:
+        is_current = worker.is_working and event.round == worker.base_round
+        if not is_current or worker.is_late:
             self.round.n_stale += 1
         elif not self.round.is_closed:
             self._count_progress(worker, event.n_updates, event.t)
