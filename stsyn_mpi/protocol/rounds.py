@@ -75,7 +75,12 @@ class RoundMachine(ABC):
         """Take up the answers that were held back while a round was collected."""
 
     def _cap_wait_for(self) -> None:
-        """Never wait for more workers than can still come or have come."""
+        """Never wait for more workers than can still come or have come.
+
+        A closed round keeps the K with which it was closed.
+        """
+        if self.round.is_closed:
+            return
         view, responsive = self.round.view, self.responsive
         able = sum(worker in responsive for worker in self.round.plan.participants)
         able += sum(worker not in responsive for worker in view.reached)
