@@ -111,6 +111,7 @@ class RoundLedger:
     plan: Plan
     view: RoundView
     is_closed: bool = False
+    is_recorded: bool = False
     kth_arrival_t: float = float("nan")
     closed_t: float = float("nan")
     awaited: set[int] = field(default_factory=set)
@@ -131,6 +132,7 @@ class RoundLedger:
         self, *, t: float, grace: float, n_hung: int, n_lost: int
     ) -> RoundRecord:
         """Close the account at time ``t`` (seconds) and return the round's record."""
+        self.is_recorded = True
         used = self.used
         n_used = sum(upload.n_updates for upload in used)
         losses = sum(upload.loss_sum for upload in used)

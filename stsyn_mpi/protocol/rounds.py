@@ -249,6 +249,8 @@ class RoundMachine(ABC):
         self.ending, self._stop_reason = outcome, reason
         ledger = self.round
         ledger.is_closed, ledger.closed_t = True, t
+        if not ledger.is_recorded:
+            self._updates_cut += ledger.updates_done
         self._take_held(t)
         self._halt(sorted(self.responsive), t, wants_upload=False)
         ledger.awaited = {
