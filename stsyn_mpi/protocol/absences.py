@@ -51,7 +51,7 @@ class AbsenceMachine(RoundMachine):
         worker.model_pending = worker.control_pending = False
         worker.payloads_due, worker.upload = 0, None
         self._held = [held for held in self._held if held.worker != worker.index]
-        self.round.status[worker.index] = WorkerStatus.LOST
+        self.round.mark(worker.index, WorkerStatus.LOST)
         self._give_up(worker, event.t)
         alive = sum(not other.is_lost for other in self.workers)
         if alive < self.terms.min_workers and self.ending is None:

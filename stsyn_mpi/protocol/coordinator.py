@@ -152,11 +152,10 @@ class Coordinator(AbsenceMachine):
         if worker.is_late or self.ending is not None:
             return
         staleness = view.round_index - worker.base_round
-        ledger.updates[worker.index] = n_updates
+        ledger.updates[worker.index] = ledger.updates.get(worker.index, 0) + n_updates
         ledger.staleness[worker.index] = staleness
-        ledger.status[worker.index] = (
-            WorkerStatus.DROPPED if n_updates else WorkerStatus.NO_UPDATE
-        )
+        status = WorkerStatus.DROPPED if n_updates else WorkerStatus.NO_UPDATE
+        ledger.mark(worker.index, status)
         upload = Upload(
             worker.index,
             worker.base_round,
@@ -185,7 +184,7 @@ class Coordinator(AbsenceMachine):
             self._use(upload)
         elif upload is not None:
             ledger.uploads_refused += 1
-            ledger.status[worker.index] = WorkerStatus.REFUSED
+            ledger.mark(worker.index, WorkerStatus.REFUSED)
         if ledger.plan.restart is Restart.ON_UPLOAD:
             self.owed.add(worker.index)
         self._settle(worker, event.t)
@@ -193,7 +192,7 @@ class Coordinator(AbsenceMachine):
     def _use(self, upload: Upload) -> None:
         ledger = self.round
         ledger.used.append(upload)
-        ledger.status[upload.worker] = WorkerStatus.USED
+        ledger.mark(upload.worker, WorkerStatus.USED)
         if self.terms.is_deterministic:
             ledger.received.append(upload)
         else:

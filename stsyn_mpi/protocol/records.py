@@ -128,6 +128,11 @@ class RoundLedger:
     models_up: int = 0
     models_down: int = 0
 
+    def mark(self, worker: int, status: WorkerStatus) -> None:
+        """Note what became of a worker; one whose work was used stays used."""
+        if self.status.get(worker) is not WorkerStatus.USED:
+            self.status[worker] = status
+
     def record(
         self, *, t: float, grace: float, n_hung: int, n_lost: int
     ) -> RoundRecord:

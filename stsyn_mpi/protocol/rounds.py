@@ -175,7 +175,7 @@ class RoundMachine(ABC):
         if not worker.is_late:
             worker.is_late, worker.upload = True, None
             self.round.n_late += not worker.is_hung
-            self.round.status[worker.index] = worker.absence
+            self.round.mark(worker.index, worker.absence)
 
     def _collect(self, t: float) -> None:
         """Go on as soon as nobody is awaited; else wait no longer than learned."""
