@@ -196,6 +196,8 @@ def _run_root(
     evaluate(first_model)
     root = Root(world.comm, build_coordinator(job), parts)
     world.comm.Barrier()
+    n_hosts = len({place.host for place in everyone})
+    LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
     return _collect(world, root, writer, everyone, progress)
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "Train a model on MPI ranks.",
     "data": "Prepare, inspect and verify data files.",
     "report": "Summarise and plot a run file.",
+    "bench": "Measure overhead, idle CPU and start-up on this machine.",
 }
 """Name, module (``stsyn_mpi.cli.NAME``) and object of each command, with its line.
 

@@ -96,8 +96,7 @@ class Worker:
             if self._is_forsaken():
                 return Farewell(finalize=False, has_failed=True)
             if not self._turn():
-                self._trainer.wake.wait(self._pause_s())
-                self._trainer.wake.clear()
+                self._trainer.wake.hear(self._pause_s())
         return self._farewell
 
     def fail(self, text: str) -> None:
@@ -135,8 +134,10 @@ class Worker:
         has_control = request is not None and request.Test()
         if has_control:
             self._take_control()
-        self._progress_sends()
-        self._progress_model()
+        if self._uploads or not self._outbox.is_empty:
+            self._progress_sends()
+        if self._incoming is not None:
+            self._progress_model(self._incoming)
         self._progress_work()
         self._speak()
         return has_control
@@ -186,11 +187,8 @@ class Worker:
 
     # Models and uploads
 
-    def _progress_model(self) -> None:
+    def _progress_model(self, incoming: _Incoming) -> None:
         """Receive the announced model into a free buffer, then begin to work on it."""
-        incoming = self._incoming
-        if incoming is None:
-            return
         if incoming.slot is None:
             incoming.slot = self._trainer.buffers.reserve_inbox()
             if incoming.slot is None:

@@ -14,6 +14,7 @@ import numpy as np
 from stsyn_mpi.arrays import Backend
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.models.base import Model
+from stsyn_mpi.training.bell import Bell
 from stsyn_mpi.training.buffers import Lease, ParameterBuffers
 from stsyn_mpi.training.optimizers import LocalOptimizer
 from stsyn_mpi.training.sampling import BatchSampler
@@ -90,7 +91,7 @@ class LocalTrainer:
     buffers
         The three parameter vectors.
     wake
-        Set when the target is reached, a report is due, the thread has become
+        Rung when the target is reached, a report is due, the thread has become
         idle, or it has failed.
     failure
         Traceback of the compute thread, if it raised.
@@ -98,7 +99,7 @@ class LocalTrainer:
 
     def __init__(self, worker: int, parts: TrainerParts) -> None:
         self.worker = worker
-        self.wake = threading.Event()
+        self.wake = Bell()
         self.failure: str | None = None
         self._parts = parts
         n_params, backend = parts.model.n_params, parts.backend
@@ -203,10 +204,10 @@ class LocalTrainer:
             while (item := self._tasks.get()) is not None:
                 self._work(*item)
                 self.buffers.acknowledge()
-                self.wake.set()
+                self.wake.ring()
         except BaseException:
             self.failure = traceback.format_exc()
-            self.wake.set()
+            self.wake.ring()
 
     def _work(self, task: Task, lease: Lease) -> None:
         """Update after update until the halt, or the target where work stops there."""
@@ -278,5 +279,5 @@ class LocalTrainer:
                 self._target_s = time.perf_counter() - self._had_model_t
         is_due = task.report_every and n_updates % task.report_every == 0
         if n_updates == task.target_updates or is_due:
-            self.wake.set()
+            self.wake.ring()
         return following

@@ -1,0 +1,1 @@
+"""Benchmarks of the machine and of this package on it."""

@@ -1,0 +1,45 @@
+"""``stsyn-mpi bench``: how fast this package is on this machine."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+_MEANING = {
+    "round_ms_median": "round time, median (ms)",
+    "ideal_ms_median": "ideal round time, median (ms)",
+    "overhead_ms_median": "round overhead, median (ms)",
+    "overhead_ms_p90": "round overhead, 90 % quantile (ms)",
+    "idle_cores": "cores used while all workers sleep",
+    "start_s_median": "command to first round, median (s)",
+}
+
+
+@click.command()
+@click.option(
+    "--rounds", default=100, show_default=True, help="Rounds of the overhead's run."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def bench(rounds: int, as_json: bool) -> None:
+    """Measure round overhead, idle CPU and start-up with 8 workers here.
+
+    The overhead is the measured round time less the K-th smallest of the times that
+    the workers' first U updates really took. It takes about a minute.
+    """
+    from stsyn_mpi.bench.measures import measure_idle, measure_overhead, measure_start
+    from stsyn_mpi.errors import InputError
+
+    if rounds < 2:
+        raise InputError(f"--rounds must be 2 or more, got {rounds}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = measure_start(folder) | measure_idle(folder)
+        figures |= measure_overhead(folder, rounds)
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for key, value in figures.items():
+        click.echo(f"{_MEANING[key]:<40} {value:8.3f}")
