@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -67,7 +67,7 @@ class Run:
         self._file = file
         self.attributes = guarded.attributes(file)
         self.schema_version = _schema_version(path, self.attributes)
-        self.config = _config(self.attributes)
+        self.config: dict[str, Any] = _config(self.attributes)
         self.clock = str(self.attributes.get("clock", "wall"))
         self.state = RunState(_text(file, "run_state", STATE_BYTES))
         self.state_reason = _text(file, "state_reason", REASON_BYTES)
@@ -268,7 +268,7 @@ def _schema_version(path: Path, attributes: dict[str, object]) -> int:
     return version
 
 
-def _config(attributes: dict[str, object]) -> dict[str, object]:
+def _config(attributes: dict[str, object]) -> dict[str, Any]:
     text = str(attributes.get("config", ""))
     config = json.loads(text, parse_constant=_refuse_constant)
     if not isinstance(config, dict):
