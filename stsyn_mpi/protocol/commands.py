@@ -59,7 +59,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class DropUpload:
-    """Free the buffer of a received upload that does not count."""
+    """Free the buffer of the upload received last; it does not count."""
 
     worker: int
     round: int

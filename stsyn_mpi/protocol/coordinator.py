@@ -91,6 +91,9 @@ class Coordinator(AbsenceMachine):
 
     def _on_upload_announced(self, event: ev.UploadAnnounced) -> None:
         worker = self.workers[event.worker]
+        if worker.is_lost:
+            self.round.n_stale += 1
+            return
         self._see(worker, event.t)
         if self._is_ahead(worker):
             self._held.append(event)
@@ -172,6 +175,9 @@ class Coordinator(AbsenceMachine):
 
     def _on_upload_received(self, event: ev.UploadReceived) -> None:
         worker, ledger = self.workers[event.worker], self.round
+        if worker.is_lost:
+            self._commands.append(do.DropUpload(worker.index, event.round))
+            return
         self._see(worker, event.t)
         worker.payloads_due -= 1
         ledger.models_up += 1
