@@ -91,7 +91,7 @@ class AbsenceMachine(RoundMachine):
             return
         self._stop_reason = reason
         if not self.round.is_closed:
-            index = self.round.view.round_index
-            if index > 0:
-                self._commands.append(do.EvaluateModel(index - 1, is_final=True))
+            newest = self.round.view.round_index - 1
+            if newest > self._evaluated:
+                self._commands.append(do.EvaluateModel(newest, is_final=True))
             self._begin_end(Outcome.STOPPED, reason, t)

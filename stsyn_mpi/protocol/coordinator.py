@@ -227,6 +227,7 @@ class Coordinator(AbsenceMachine):
         self._settle(worker, event.t)
 
     def _on_evaluation_finished(self, event: ev.EvaluationFinished) -> None:
+        self._evaluated = event.round
         target = self.terms.target_accuracy
         if target is not None and event.accuracy >= target:
             self._request_stop(f"target accuracy {target:g} reached", event.t)

@@ -57,6 +57,7 @@ class RoundMachine(ABC):
         self._stop_reason: str | None = None
         self.ending: Outcome | None = None
         self._updates_cut = 0
+        self._evaluated = -1
         self._commands: list[Command] = []
 
     def _begin_round(self, index: int, t: float) -> None:
