@@ -12,9 +12,9 @@ class Patience:
     """A time limit learned from the last answer times: median + 10 spreads.
 
     The spread is the distance from the median to the 90 % quantile, at least
-    half the median. There is no limit before ``n_first`` times are known, and
-    none is shorter than ``floor_s`` seconds, the interval at which a waiting
-    root is woken at the latest.
+    half the median. There is no limit before ``n_first`` times are known, nor
+    while they are all zero, and none is shorter than ``floor_s`` seconds, the
+    interval at which a waiting root is woken at the latest.
 
     Attributes
     ----------
@@ -40,10 +40,13 @@ class Patience:
 
     @property
     def limit_s(self) -> float:
-        """Seconds to wait; NaN while too few times are known."""
+        """Seconds to wait, above zero; NaN while nothing tells how long."""
         n = len(self._sorted)
         if n < self.n_first:
             return nan
         median = self._sorted[n // 2]
         spread = max(self._sorted[(9 * n) // 10] - median, 0.5 * median)
-        return max(self.floor_s, median + _SPREADS * spread)
+        limit = max(self.floor_s, median + _SPREADS * spread)
+        # On a virtual clock answers may take no time; a limit of zero would make
+        # late whatever comes at the same instant.
+        return limit or nan
