@@ -193,6 +193,8 @@ class RoundMachine(ABC):
         start, limit = worker.halted_t, self._answers.limit_s
         if worker.payloads_due:
             start, limit = worker.announced_t, self._payloads.limit_s
+        elif worker.model_pending and not worker.halt_unanswered:
+            limit = self._payloads.limit_s
         return inf if isnan(limit) else max(start, self.round.closed_t) + limit
 
     def _arm(self, t: float) -> None:
