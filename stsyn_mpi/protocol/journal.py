@@ -22,9 +22,10 @@ def from_line(line: str) -> events.Event:
         If the line is no JSON object, or names no event, or not its fields.
     """
     fields = json.loads(line)
-    if not isinstance(fields, dict) or fields.get("event") not in _TYPES:
+    name = fields.pop("event", None) if isinstance(fields, dict) else None
+    if not isinstance(name, str) or name not in _TYPES:
         raise ValueError(f"no event: {line[:80]!r}")
-    kind = _TYPES[fields.pop("event")]
+    kind = _TYPES[name]
     try:
         event: events.Event = kind(**fields)
     except TypeError as error:
