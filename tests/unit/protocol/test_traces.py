@@ -1,0 +1,37 @@
+"""Scenarios with the commands they must cause, each in a text file of its own.
+
+``WRITE_TRACES=1 pytest tests/unit/protocol/test_traces.py`` writes the commands anew;
+the difference is to be read against the rule before it is kept.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from example_schemes import FedBuff, KAsync, KSync
+from trace_text import run_scenario
+
+from stsyn_mpi.strategies import LocalSGD, STSyn
+
+TRACES = sorted((Path(__file__).parent / "traces").glob("*.txt"))
+SCHEMES = {
+    "stsyn": STSyn,
+    "local-sgd": lambda n_workers, wait_for, target: LocalSGD(n_workers, target),
+    "k-sync": lambda n_workers, wait_for, target: KSync(n_workers, wait_for),
+    "k-async": lambda n_workers, wait_for, target: KAsync(n_workers, wait_for),
+    "fedbuff": FedBuff,
+}
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_trace(path):
+    expected = path.read_text()
+    actual = run_scenario(expected, SCHEMES)
+    if os.environ.get("WRITE_TRACES"):
+        path.write_text(actual)
+        expected = actual
+    assert actual == expected
+
+
+def test_there_are_traces():
+    assert len(TRACES) >= 25
