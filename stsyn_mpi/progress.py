@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -88,3 +89,10 @@ class Progress:
         for worker in sorted(self._missing - missing):
             LOG.warning("round %d: worker %d is back", news.record.round, worker)
         self._missing = missing
+
+
+def print_failure(rank: int, text: str, host: str | None = None) -> None:
+    """Print a traceback once, with the rank and host it is from."""
+    where = f"rank {rank} on {host or socket.gethostname()}"
+    message = f"stsyn-mpi: {where} failed:\n{text.rstrip()}"
+    print(message, file=sys.stderr, flush=True)

@@ -1,16 +1,16 @@
 """All requests of the root in one list, and who is at the other end of each."""
 
 import time
-from collections.abc import Callable
 from enum import IntEnum
 
 import numpy as np
 from mpi4py import MPI
 
-from stsyn_mpi.mpi.wire import worker_of
+from stsyn_mpi.mpi.wire import Tag, new_buffer, rank_of, worker_of
 
 POLL_PAUSE_S = 2e-4
-_DEAD = {
+SPIN_S = 1e-2
+DEAD_CLASSES = {
     MPI.ERR_PROC_FAILED,
     MPI.ERR_PROC_FAILED_PENDING,
     MPI.ERR_REVOKED,
@@ -33,7 +33,7 @@ class Line(IntEnum):
 
 
 class RequestTable:
-    """Requests by (line, worker), waited for together.
+    """Requests by (line, worker), waited for together, with their control buffers.
 
     Parameters
     ----------
@@ -42,14 +42,47 @@ class RequestTable:
     n_workers
         M.
     blocks
-        Wait inside MPI (on a core of its own) instead of looking every 200 us.
+        Look all the time (on a core of its own) instead of every 200 us.
+
+    Attributes
+    ----------
+    inbox, outbox, headers
+        Control buffers of each worker: received into, HALT and END sent from, and
+        model headers sent from.
+    lost
+        Workers that MPI has reported dead.
     """
 
     def __init__(self, comm: MPI.Comm, n_workers: int, *, blocks: bool) -> None:
         self._comm, self._n_workers, self._blocks = comm, n_workers, blocks
         self._requests = [MPI.REQUEST_NULL] * (len(Line) * n_workers)
         self._is_active = np.zeros(len(self._requests), bool)
+        self.inbox = [new_buffer() for _ in range(n_workers)]
+        self.outbox = [new_buffer() for _ in range(n_workers)]
+        self.headers = [new_buffer() for _ in range(n_workers)]
         self.lost: set[int] = set()
+
+    @property
+    def workers(self) -> range:
+        """All workers."""
+        return range(self._n_workers)
+
+    def listen(self, worker: int) -> None:
+        """Receive the next control message of a worker into its ``inbox``."""
+        request = self._comm.Irecv(
+            self.inbox[worker], source=rank_of(worker), tag=Tag.CONTROL
+        )
+        self.put(Line.CONTROL_IN, worker, request)
+
+    def post(self, line: Line, worker: int, words: np.ndarray) -> None:
+        """Send control words, a prefix of ``outbox`` or ``headers`` of the worker."""
+        request = self._comm.Isend(words, dest=rank_of(worker), tag=Tag.CONTROL)
+        self.put(line, worker, request)
+
+    def can_hear(self, worker: int) -> bool:
+        """Whether a worker is alive and has taken its last control message."""
+        is_busy = self.is_pending(Line.CONTROL_OUT, worker)
+        return not is_busy and worker not in self.lost
 
     def put(self, line: Line, worker: int, request: MPI.Request) -> None:
         """Enter a new request; the place must be empty.
@@ -68,33 +101,38 @@ class RequestTable:
         """Whether a request is pending there."""
         return bool(self._is_active[line * self._n_workers + worker])
 
+    def clear(self, line: Line, worker: int) -> None:
+        """Note that a completed request has been handled: its place is empty."""
+        self._is_active[line * self._n_workers + worker] = False
+
     def wait(self) -> list[tuple[Line, int]]:
-        """Return completed requests; none after a pause, if polling."""
-        if self._blocks:
-            return self._complete(MPI.Request.Waitsome)
+        """Return completed requests, or none after a while.
+
+        A wait inside MPI would end with a message only: nobody would serve signals
+        and deadlines while all workers are silent.
+        """
         done = self.poll()
-        if not done:
-            time.sleep(POLL_PAUSE_S)
+        if not self._blocks:
+            if not done:
+                time.sleep(POLL_PAUSE_S)
+            return done
+        end_t = time.perf_counter() + SPIN_S
+        while not done and time.perf_counter() < end_t:
+            done = self.poll()
         return done
 
     def poll(self) -> list[tuple[Line, int]]:
-        """Return requests that are complete by now."""
-        return self._complete(MPI.Request.Testsome)
-
-    def _complete(
-        self, some: Callable[..., list[int] | None]
-    ) -> list[tuple[Line, int]]:
+        """Return requests that are complete by now; `clear` each when handled."""
         try:
-            indices = some(self._requests) or []
+            indices = MPI.Request.Testsome(self._requests) or []
         except MPI.Exception as error:
-            if error.Get_error_class() not in _DEAD:
+            if error.Get_error_class() not in DEAD_CLASSES:
                 raise
-            indices = self._after_failure()
-        self._is_active[indices] = False
+            indices = self._after_failure(error)
         pairs = (divmod(index, self._n_workers) for index in sorted(indices))
         return [(Line(line), worker) for line, worker in pairs]
 
-    def _after_failure(self) -> list[int]:
+    def _after_failure(self, error: MPI.Exception) -> list[int]:
         """Note dead workers; what completed for others is done all the same.
 
         A dead worker's requests are dropped, whatever had arrived: half an upload
@@ -103,7 +141,10 @@ class RequestTable:
         group = self._comm.Get_failed()
         members = list(range(group.Get_size()))
         ranks = group.Translate_ranks(members, self._comm.Get_group())
-        self.lost |= {worker_of(rank) for rank in ranks}
+        lost = {worker_of(rank) for rank in ranks}
+        if lost <= self.lost and error.Get_error_class() == MPI.ERR_IN_STATUS:
+            raise error
+        self.lost |= lost
         done = []
         for place in np.flatnonzero(self._is_active):
             if place % self._n_workers in self.lost:

@@ -20,13 +20,15 @@ from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.transfer import receive_vector, send_vector
 from stsyn_mpi.mpi.vectors import ModelStore, UploadPool
-from stsyn_mpi.mpi.wire import Field, Kind, Tag, rank_of
+from stsyn_mpi.mpi.wire import Field, Kind, rank_of
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator
 from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
 from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
 from stsyn_mpi.training.server_steps import ServerStep
+
+_LOOKS = 3
 
 
 class RankFailed(Exception):
@@ -69,6 +71,17 @@ class Root:
         Decides.
     parts
         Vectors, server step, recording, evaluation.
+
+    Attributes
+    ----------
+    models, uploads
+        The root's parameter vectors.
+    requests
+        Pending messages.
+    has_begun
+        Whether `run` was called: from then on workers listen to the root.
+    end_workers
+        After `run`: the workers that can be told that the run is over.
     """
 
     def __init__(
@@ -81,19 +94,18 @@ class Root:
         n_params = parts.initial_params.shape[0]
         self.uploads = UploadPool(parts.backend, n_params, parts.n_upload_buffers)
         self._total = parts.backend.zeros(n_params)
-        self._requests = RequestTable(comm, n_workers, blocks=parts.blocks)
-        self._inbox = [wire.new_buffer() for _ in range(n_workers)]
-        self._headers = [wire.new_buffer() for _ in range(n_workers)]
-        self._halts = [wire.new_buffer() for _ in range(n_workers)]
+        self.requests = RequestTable(comm, n_workers, blocks=parts.blocks)
         self._slots = [0] * n_workers
+        self._known_lost: set[int] = set()
         self._announced: deque[do.ReceiveUpload] = deque()
         self._receiving: dict[int, int] = {}
         self._timings = RoundTimings()
         self._closed_timings = self._timings
         self._deadline_t = float("inf")
+        self.has_begun = False
         self._start_t = time.perf_counter()
         self._has_told_stop = False
-        self._end: do.EndWorkers | None = None
+        self.end_workers: tuple[int, ...] = ()
         self._finish: do.Finish | None = None
         self._executors: dict[type, Callable[[Any], None]] = {
             do.SendModel: self._send_model,
@@ -117,74 +129,32 @@ class Root:
         RankFailed
             If a worker raised.
         """
-        for worker in range(len(self._inbox)):
-            self._listen(worker)
+        self.has_begun = True
+        for worker in self.requests.workers:
+            self.requests.listen(worker)
         self._start_t = time.perf_counter()
         self._feed(ev.RunStarted(0.0))
         while self._finish is None:
-            self._handle_all(self._requests.wait())
+            self._handle_all(self.requests.wait())
             self._look_around()
         self._await_evaluations()
+        self._parts.recorder.flush_events()
         return self._finish
 
     def _await_evaluations(self) -> None:
         while self._parts.evaluator.is_busy:
-            self._handle_all(self._requests.poll())
+            self._handle_all(self.requests.poll())
             self._take_evaluations()
             time.sleep(POLL_PAUSE_S)
         self._raise_evaluator_failure()
-
-    @property
-    def all_are_told(self) -> bool:
-        """Whether every worker has been told to finalise MPI."""
-        return self._end is not None and self._end.finalize and not self.deaf_ranks()
 
     def final_host_params(self) -> np.ndarray:
         """Return the newest model in host memory, shape (n_params,), float32."""
         return self._backend.to_host(self.models.vector(self.models.current))
 
-    def deaf_ranks(self) -> list[int]:
-        """Return the ranks whose last control message has not been taken."""
-        return [
-            rank_of(worker)
-            for worker in range(len(self._slots))
-            if self._requests.is_pending(Line.CONTROL_OUT, worker)
-        ]
-
-    def end_workers(self, timeout_s: float, *, has_failed: bool) -> None:
-        """Tell every worker that can hear it that the run is over.
-
-        After a failure the END goes to all without a pending control message.
-        """
-        everyone = tuple(range(len(self._halts)))
-        workers = everyone if self._end is None or has_failed else self._end.workers
-        finalize = self._end is not None and self._end.finalize and not has_failed
-        for worker in workers:
-            if self._can_hear(worker):
-                buffer = self._halts[worker]
-                pack = wire.pack_end(buffer, finalize=finalize, has_failed=has_failed)
-                self._post(Line.CONTROL_OUT, worker, pack)
-        self._drain(Line.CONTROL_OUT, timeout_s)
-
     def leave(self) -> None:
         """Cancel the receives that are still posted."""
-        self._requests.cancel_receives()
-
-    def _can_hear(self, worker: int) -> bool:
-        is_busy = self._requests.is_pending(Line.CONTROL_OUT, worker)
-        return not is_busy and worker not in self._requests.lost
-
-    def _drain(self, line: Line, timeout_s: float) -> None:
-        """Complete the sends of a line, for ``timeout_s`` seconds at most."""
-        give_up_t = time.perf_counter() + timeout_s
-        while time.perf_counter() < give_up_t:
-            for done, worker in self._requests.poll():
-                if done is Line.CONTROL_IN:
-                    self._listen(worker)
-            workers = range(len(self._slots))
-            if not any(self._requests.is_pending(line, w) for w in workers):
-                return
-            time.sleep(POLL_PAUSE_S)
+        self.requests.cancel_receives()
 
     # From requests to events
 
@@ -196,22 +166,14 @@ class Root:
         for command in self._coordinator.handle(event):
             self._executors[type(command)](command)
 
-    def _listen(self, worker: int) -> None:
-        request = self._comm.Irecv(
-            self._inbox[worker], source=rank_of(worker), tag=Tag.CONTROL
-        )
-        self._requests.put(Line.CONTROL_IN, worker, request)
-
-    def _post(self, line: Line, worker: int, words: np.ndarray) -> None:
-        request = self._comm.Isend(words, dest=rank_of(worker), tag=Tag.CONTROL)
-        self._requests.put(line, worker, request)
-
     def _handle_all(self, done: list[tuple[Line, int]]) -> None:
         """Feed what one look has brought, all with one time stamp."""
         t = self._now()
-        for worker in sorted(self._requests.lost - self._known_lost()):
+        for worker in sorted(self.requests.lost - self._known_lost):
+            self._forget(worker)
             self._feed(ev.WorkerLost(t, worker))
         for line, worker in done:
+            self.requests.clear(line, worker)
             if line is Line.CONTROL_IN:
                 self._handle_control(worker, t)
             elif line is Line.PAYLOAD:
@@ -221,14 +183,20 @@ class Root:
             else:
                 self._handle_model_sent(line, worker, t)
 
-    def _known_lost(self) -> set[int]:
-        return {w.index for w in self._coordinator.workers if w.is_lost}
+    def _forget(self, worker: int) -> None:
+        """Give up what a dead worker was sending; MPI may still write to its buffer."""
+        self._known_lost.add(worker)
+        kept = [command for command in self._announced if command.worker != worker]
+        self._announced = deque(kept)
+        if (round_index := self._receiving.pop(worker, None)) is not None:
+            self.uploads.abandon(worker, round_index)
+        self._receive_announced()
 
     def _handle_model_sent(self, line: Line, worker: int, t: float) -> None:
         if line is Line.MODEL:
             self.models.unpin(self._slots[worker])
         other = Line.HEADER if line is Line.MODEL else Line.MODEL
-        if not self._requests.is_pending(other, worker):
+        if not self.requests.is_pending(other, worker):
             self._timings.last_delivery_t = t
             self._feed(ev.ModelDelivered(t, worker))
 
@@ -239,12 +207,12 @@ class Root:
         self._feed(ev.UploadReceived(t, worker, round_index, is_finite))
 
     def _handle_control(self, worker: int, t: float) -> None:
-        message = self._inbox[worker]
+        message = self.requests.inbox[worker]
         kind = wire.kind_of(message)
         if kind is Kind.FAILED:
             raise RankFailed(worker, wire.text_of(message))
         event = self._event_of(kind, message, worker, t)
-        self._listen(worker)
+        self.requests.listen(worker)
         if event is not None:
             self._feed(event)
 
@@ -287,7 +255,11 @@ class Root:
         self._raise_evaluator_failure()
         if self._now() >= self._deadline_t:
             # What has arrived in time must not look late because nobody looked.
-            while done := self._requests.poll():
+            # The first look after a stall of this process may come back empty.
+            n_empty = 0
+            while n_empty < _LOOKS:
+                done = self.requests.poll()
+                n_empty = 0 if done else n_empty + 1
                 self._handle_all(done)
             self._deadline_t = float("inf")
             self._feed(ev.DeadlinePassed(self._now()))
@@ -314,18 +286,17 @@ class Root:
         worker = command.worker
         slot = self.models.pin(self.models.current)
         self._slots[worker] = slot
-        header = wire.pack_model_header(self._headers[worker], command)
-        self._post(Line.HEADER, worker, header)
+        header = wire.pack_model_header(self.requests.headers[worker], command)
+        self.requests.post(Line.HEADER, worker, header)
         vector, rank = self.models.vector(slot), rank_of(worker)
         request = send_vector(self._comm, self._backend, vector, rank)
-        self._requests.put(Line.MODEL, worker, request)
+        self.requests.put(Line.MODEL, worker, request)
 
     def _halt_workers(self, command: do.HaltWorkers) -> None:
         for worker in command.workers:
-            words = wire.pack_halt(
-                self._halts[worker], command.round, wants_upload=command.wants_upload
-            )
-            self._post(Line.CONTROL_OUT, worker, words)
+            buffer, wants = self.requests.outbox[worker], command.wants_upload
+            words = wire.pack_halt(buffer, command.round, wants_upload=wants)
+            self.requests.post(Line.CONTROL_OUT, worker, words)
 
     def _receive_upload(self, command: do.ReceiveUpload) -> None:
         self._announced.append(command)
@@ -335,16 +306,17 @@ class Root:
         """Post receives in order of announcement while there are buffers."""
         while self._announced:
             worker, round_index = self._announced[0].worker, self._announced[0].round
-            if self._requests.is_pending(Line.PAYLOAD, worker):
+            if self.requests.is_pending(Line.PAYLOAD, worker):
                 return
-            vector = self.uploads.acquire(worker, round_index)
+            n_late = sum(self._coordinator.workers[w].is_late for w in self._receiving)
+            vector = self.uploads.acquire(worker, round_index, n_stuck=n_late)
             if vector is None:
                 return
             self._announced.popleft()
             self._receiving[worker] = round_index
             rank = rank_of(worker)
             request = receive_vector(self._comm, self._backend, vector, rank)
-            self._requests.put(Line.PAYLOAD, worker, request)
+            self.requests.put(Line.PAYLOAD, worker, request)
 
     def _aggregate(self, command: do.Aggregate) -> None:
         start_t = time.perf_counter()
@@ -367,7 +339,6 @@ class Root:
         slot = self.models.free_slot()
         base, out = self.models.vector(self.models.current), self.models.vector(slot)
         self._parts.server_step.apply(base, self._total, command.scale, out)
-        self._total[...] = 0.0
         self.models.advance(slot)
         self._timings.aggregate_s += time.perf_counter() - start_t
         self._timings.complete_t = self._now()
@@ -385,11 +356,13 @@ class Root:
         self._deadline_t = command.t
 
     def _record_round(self, command: do.RecordRound) -> None:
+        # Only now: the next model is on its way already.
+        self._total[...] = 0.0
         self._parts.recorder.commit(command.record, self._closed_timings)
         self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
-        self._end = command
+        self.end_workers = command.workers
 
     def _keep_finish(self, command: do.Finish) -> None:
         self._finish = command

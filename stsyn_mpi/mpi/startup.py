@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ from mpi4py import MPI
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi.launch import expected_world_size
+from stsyn_mpi.mpi.requests import DEAD_CLASSES
 
 TEXT_BYTES = 1024
+_POLL_PAUSE_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,19 @@ def _complaint(expected: int | None) -> str | None:
     )
 
 
-def is_mpi_error(error: BaseException | None) -> bool:
-    """Whether an exception comes from MPI itself."""
-    return isinstance(error, MPI.Exception)
+class Refused(Exception):
+    """Every rank knows that one of them refuses its input: all leave in order."""
+
+
+class RankLost(RuntimeError):
+    """Another rank is dead: what it had to say, it has said."""
+
+
+def tells_of_death(error: BaseException | None) -> bool:
+    """Whether an exception only says that another rank is dead."""
+    if isinstance(error, MPI.Exception):
+        return error.Get_error_class() in DEAD_CLASSES
+    return isinstance(error, RankLost)
 
 
 def library_name() -> str:
@@ -117,13 +130,13 @@ def agree(world: World, complaint: str | None) -> None:
 
     Raises
     ------
-    InputError
+    Refused
         On every rank, if any of them complains: with the complaint of the lowest.
     """
     texts = _gather_texts(world, complaint or "")
     complaints = [text for text in texts if text]
     if complaints:
-        raise InputError(complaints[0])
+        raise Refused(complaints[0])
 
 
 def compare(world: World, facts: Mapping[str, object]) -> None:
@@ -131,14 +144,14 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
 
     Raises
     ------
-    InputError
+    Refused
         On every rank, with the first fact that differs and both values.
     """
     for name, value in facts.items():
         texts = _gather_texts(world, str(value))
         for rank, text in enumerate(texts):
             if text != texts[0]:
-                raise InputError(
+                raise Refused(
                     f"{name} differs: rank 0 has {texts[0]!r}, rank {rank} has {text!r}"
                 )
 
@@ -156,8 +169,29 @@ def _gather_texts(world: World, text: str) -> list[str]:
     encoded = np.frombuffer(text.encode()[:TEXT_BYTES], np.uint8)
     data[: len(encoded)] = encoded
     table = np.zeros((world.comm.Get_size(), TEXT_BYTES), np.uint8)
-    world.comm.Allgather(data, table)
+    _complete(world, world.comm.Iallgather(data, table))
     return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in table]
+
+
+def start_together(world: World) -> None:
+    """Return when every rank has come here."""
+    _complete(world, world.comm.Ibarrier())
+
+
+def _complete(world: World, request: MPI.Request) -> None:
+    """Complete a collective call, unless a rank that takes part is dead.
+
+    Such a call may never return, and would not let a signal through.
+
+    Raises
+    ------
+    RankLost
+        If a rank is dead, where MPI survives that.
+    """
+    while not request.Test():
+        if world.survives_deaths and world.comm.Get_failed().Get_size():
+            raise RankLost("a rank died before round 0")
+        time.sleep(_POLL_PAUSE_S)
 
 
 def leave_in_order(world: World) -> None:
@@ -177,12 +211,14 @@ def leave_at_once(code: int) -> None:
 def end_job(world: World, code: int) -> None:
     """End all ranks from one of them, before the protocol could.
 
-    Abort hangs where MPI survives deaths; there the others notice the death.
+    Where MPI survives deaths Abort hangs, and a rank that exits is not missed by the
+    others: only one that is killed is.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if not world.survives_deaths:
-        world.comm.Abort(code)
+    if world.survives_deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    world.comm.Abort(code)
     os._exit(code)
 
 

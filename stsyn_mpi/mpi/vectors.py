@@ -68,6 +68,7 @@ class UploadPool:
         self._backend, self._n_params, self._n_most = backend, n_params, n_most
         self._free: list[Array] = []
         self._n_vectors = 0
+        self._abandoned: list[Array] = []
         self._held: dict[tuple[int, int], deque[Array]] = {}
 
     @property
@@ -75,10 +76,13 @@ class UploadPool:
         """Vectors allocated so far."""
         return self._n_vectors
 
-    def acquire(self, worker: int, round_index: int) -> Array | None:
-        """Return a buffer for an upload, or None while all are taken."""
+    def acquire(self, worker: int, round_index: int, n_stuck: int) -> Array | None:
+        """Return a buffer for an upload, or None while all are taken.
+
+        ``n_stuck`` buffers wait for workers that may never go on: they do not count.
+        """
         if not self._free:
-            if self._n_vectors == self._n_most:
+            if self._n_vectors >= self._n_most + n_stuck:
                 return None
             self._n_vectors += 1
             self._free.append(self._backend.empty(self._n_params))
@@ -93,6 +97,14 @@ class UploadPool:
     def newest(self, worker: int, round_index: int) -> Array:
         """Return the buffer of (worker, round) that was received last."""
         return self._held[worker, round_index][-1]
+
+    def abandon(self, worker: int, round_index: int) -> None:
+        """Drop the newest buffer of (worker, round), which MPI may still touch."""
+        held = self._held[worker, round_index]
+        self._abandoned.append(held.pop())
+        self._n_vectors -= 1
+        if not held:
+            del self._held[worker, round_index]
 
     def release(self, worker: int, round_index: int) -> None:
         """Free the oldest buffer of (worker, round)."""

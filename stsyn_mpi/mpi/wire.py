@@ -15,10 +15,12 @@ worker    ANSWER         ROUND, N_UPDATES, N_CANCELLED, HAS_PAYLOAD,
 worker    ALIVE          none
 worker    STOP           SIGNAL: somebody signalled this rank to end the run
 worker    FAILED         N_BYTES, then the traceback, UTF-8
+worker    BYE            none: END has been heard
 root      MODEL_HEADER   ROUND, TARGET_UPDATES, AT_TARGET, PAYLOAD_KIND,
                          REPORT_EVERY; a PAYLOAD message is sent with it
 root      HALT           ROUND, WANTS_UPLOAD
-root      END            FINALIZE, HAS_FAILED
+root      END            HAS_FAILED: the run is over
+root      LEAVE          FINALIZE: everybody has said BYE
 ========  =============  ======================================================
 
 The k-th ANSWER with HAS_PAYLOAD of a worker belongs to its k-th PAYLOAD: MPI keeps
@@ -35,7 +37,9 @@ from stsyn_mpi.training.local_sgd import ROW_FIELDS, WorkReport
 
 ROOT = 0
 N_HEADER_WORDS = 16
-TEXT_BYTES = 4096
+# A failing rank has no time for a handshake: the whole message stays below the
+# eager limit of shared memory, 4 KiB.
+TEXT_BYTES = 3584
 CONTROL_WORDS = N_HEADER_WORDS + TEXT_BYTES // 8
 ROWS_PER_MESSAGE = (CONTROL_WORDS - N_HEADER_WORDS) // len(ROW_FIELDS)
 
@@ -56,9 +60,11 @@ class Kind(IntEnum):
     ALIVE = 4
     STOP = 5
     FAILED = 6
+    BYE = 7
     MODEL_HEADER = 11
     HALT = 12
     END = 13
+    LEAVE = 14
 
 
 class Field(IntEnum):
@@ -87,7 +93,7 @@ class Field(IntEnum):
     REPORT_EVERY = 5
     WANTS_UPLOAD = 2
     FINALIZE = 2
-    HAS_FAILED = 3
+    HAS_FAILED = 2
 
 
 DURATIONS = ("target_s", "compute_s", "injected_s", "cancelled_s", "idle_s")
@@ -127,6 +133,11 @@ def pack_report(buffer: np.ndarray, round_index: int, n_updates: int) -> np.ndar
 def pack_alive(buffer: np.ndarray) -> np.ndarray:
     """Fill an ALIVE and return the words to send."""
     return _head(buffer, Kind.ALIVE)
+
+
+def pack_bye(buffer: np.ndarray) -> np.ndarray:
+    """Fill a BYE and return the words to send."""
+    return _head(buffer, Kind.BYE)
 
 
 def pack_stop(buffer: np.ndarray, signal: int) -> np.ndarray:
@@ -207,9 +218,14 @@ def pack_halt(
     return _head(buffer, Kind.HALT, ROUND=round_index, WANTS_UPLOAD=wants_upload)
 
 
-def pack_end(buffer: np.ndarray, *, finalize: bool, has_failed: bool) -> np.ndarray:
+def pack_end(buffer: np.ndarray, *, has_failed: bool) -> np.ndarray:
     """Fill an END and return the words to send."""
-    return _head(buffer, Kind.END, FINALIZE=finalize, HAS_FAILED=has_failed)
+    return _head(buffer, Kind.END, HAS_FAILED=has_failed)
+
+
+def pack_leave(buffer: np.ndarray, *, finalize: bool) -> np.ndarray:
+    """Fill a LEAVE and return the words to send."""
+    return _head(buffer, Kind.LEAVE, FINALIZE=finalize)
 
 
 # Reading

@@ -1,7 +1,7 @@
 """A worker: the main thread talks MPI, the compute thread runs local updates."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpi4py import MPI
 
@@ -55,6 +55,8 @@ class Worker:
         Deliberate faults.
     signals
         Signals received by this rank.
+    tells_updates
+        Send the times of every update along with the answers.
     """
 
     def __init__(
@@ -65,10 +67,13 @@ class Worker:
         alive_interval_s: float,
         faults: FaultPlan,
         signals: SignalBox,
+        *,
+        tells_updates: bool,
     ) -> None:
         self._comm, self._backend, self._trainer = comm, backend, trainer
         self._alive_interval_s = alive_interval_s
         self._faults, self._signals = faults, signals
+        self._tells_updates = tells_updates
         self._outbox = Outbox(comm)
         self._control = wire.new_buffer()
         self._control_request: MPI.Request | None = None
@@ -79,6 +84,7 @@ class Worker:
         self._uploads: list[tuple[MPI.Request, int]] = []
         self._sent_t = 0.0
         self._has_told_stop = False
+        self._has_ended = False
         self._failed_t: float | None = None
         self._farewell: Farewell | None = None
 
@@ -99,13 +105,17 @@ class Worker:
                 self._trainer.wake.hear(self._pause_s())
         return self._farewell
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the root has said that the run is over."""
+        return self._has_ended
+
     def fail(self, text: str) -> None:
         """Tell the root that this rank failed, and wait a moment for its END."""
         if self._failed_t is None:
             self._report_failure(text)
         while self._farewell is None and not self._is_forsaken():
-            if self._control_request is not None and self._control_request.Test():
-                self._take_control()
+            self._poll_control()
             self._outbox.progress()
             time.sleep(PAUSE_IDLE_S)
 
@@ -130,10 +140,9 @@ class Worker:
 
     def _turn(self) -> bool:
         """Look at everything once; True if a control message was handled."""
-        request = self._control_request
-        has_control = request is not None and request.Test()
-        if has_control:
-            self._take_control()
+        has_control = self._poll_control()
+        if self._farewell is not None:
+            return True
         if self._uploads or not self._outbox.is_empty:
             self._progress_sends()
         if self._incoming is not None:
@@ -143,6 +152,15 @@ class Worker:
         return has_control
 
     # What the root says
+
+    def _poll_control(self) -> bool:
+        """Take a control message, if one has arrived."""
+        request = self._control_request
+        if request is None or not request.Test():
+            return False
+        self._control_request = None
+        self._take_control()
+        return True
 
     def _take_control(self) -> None:
         message = self._control
@@ -154,16 +172,27 @@ class Worker:
                 wire.whole(message, Field.ROUND), bool(message[Field.WANTS_UPLOAD])
             )
         elif kind is Kind.END:
-            self._farewell = Farewell(
-                bool(message[Field.FINALIZE]), bool(message[Field.HAS_FAILED])
-            )
-            return
+            self._end(has_failed=bool(message[Field.HAS_FAILED]))
+        elif kind is Kind.LEAVE:
+            finalize = bool(message[Field.FINALIZE])
+            self._farewell = Farewell(finalize, has_failed=False)
         else:
             raise ValueError(f"control message of kind {kind!r} from the root")
-        self._listen()
+        if self._farewell is None:
+            self._listen()
+
+    def _end(self, *, has_failed: bool) -> None:
+        """Say BYE and wait for LEAVE; after a failure there is nothing to wait for."""
+        self._has_ended = True
+        if has_failed:
+            self._farewell = Farewell(finalize=False, has_failed=True)
+        else:
+            self._send(wire.pack_bye)
 
     def _expect_model(self) -> None:
         message = self._control
+        if self._incoming is not None:
+            raise RuntimeError("a second model before the first was taken")
         payload = Payload(wire.whole(message, Field.PAYLOAD_KIND))
         if payload is not Payload.PARAMETERS:
             raise ValueError(f"uploads of kind {payload.name} are not known here")
@@ -220,6 +249,8 @@ class Worker:
         self, round_index: int, report: WorkReport, *, answers_halt: bool
     ) -> None:
         """Send times that do not fit, the answer, and its payload back to back."""
+        if not self._tells_updates:
+            report = replace(report, rows=report.rows[:0])
         n_early = len(report.rows) - wire.n_last(report.rows)
         for start in range(0, n_early, wire.ROWS_PER_MESSAGE):
             end = min(n_early, start + wire.ROWS_PER_MESSAGE)

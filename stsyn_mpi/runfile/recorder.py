@@ -96,6 +96,12 @@ class RunRecorder:
         table[:, 0], table[:, 1], table[:, 2:] = round_index, worker, rows
         self.writer.append_updates(table)
 
+    def flush_events(self) -> None:
+        """Hand the events kept so far to the writer."""
+        if self._events:
+            self.writer.append_events(self._events)
+            self._events = []
+
     def commit(self, record: RoundRecord, timings: RoundTimings) -> None:
         """Commit the row of a closed round and start the next one empty."""
         row = {name: getattr(record, name) for name in _SAME_IN_ROW}
@@ -113,9 +119,7 @@ class RunRecorder:
             "worker_staleness": np.asarray(record.worker_staleness),
         }
         row |= {f"worker_{name}": array for name, array in self._durations.items()}
-        if self._events:
-            self.writer.append_events(self._events)
-            self._events = []
+        self.flush_events()
         self.writer.commit_round(row)
         for array in self._durations.values():
             array.fill(nan)

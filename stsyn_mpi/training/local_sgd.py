@@ -142,8 +142,6 @@ class LocalTrainer:
         if lease is None:
             return False
         self._cancel.clear()
-        self._loss_sum, self._target_s, self._flight = 0.0, float("nan"), None
-        self._started_t = float("nan")
         self._had_model_t = had_model_t
         self._tasks.put((task, lease))
         return True
@@ -161,7 +159,6 @@ class LocalTrainer:
     def empty_report(self) -> WorkReport:
         """Report no work: there was no model, or its work is answered already."""
         with self.buffers.lock:
-            self._flight = None
             return self._report(None, 0)
 
     def _report(self, slot: int | None, n_updates: int) -> WorkReport:
@@ -184,7 +181,9 @@ class LocalTrainer:
             idle_s=started_t - self._free_since_t,
             rows=rows,
         )
-        self._flight, self._free_since_t = None, now
+        # The next report may be an empty one: nothing of this task belongs to it.
+        self._loss_sum, self._target_s, self._flight = 0.0, float("nan"), None
+        self._started_t, self._free_since_t = float("nan"), now
         return report
 
     def _cancelled_row(self, now: float) -> tuple[float, float, float, float]:

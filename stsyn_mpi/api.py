@@ -1,0 +1,49 @@
+"""The same training from Python, in a script that mpirun starts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.mpi.launch import launched_by_mpi, limit_blas
+
+if TYPE_CHECKING:
+    from stsyn_mpi.assembly import ModelFactory
+
+
+def train(
+    model: str | ModelFactory = "mlp", data: str = "digits", **options: Any
+) -> int:
+    """Train on the ranks of this MPI job; every rank calls it with the same values.
+
+    Parameters
+    ----------
+    model
+        A name as for ``--model``, or a function that makes a model from a backend, an
+        image shape (height, width, channels) and a number of classes.
+    data
+        ``digits`` or the path of a data file.
+    **options
+        Any field of `TrainConfig`, such as ``wait_for=5`` or ``delay="..."``.
+
+    Returns
+    -------
+    int
+        Exit code of this rank: 0 done, 1 failed, 3 too few workers left. Where a rank
+        failed or cannot be reached the process ends here.
+
+    Raises
+    ------
+    InputError
+        On every rank, if an option is wrong or no launcher started this process.
+    """
+    if not launched_by_mpi(os.environ):
+        raise InputError("no MPI launcher started this script: use mpirun -n RANKS")
+    name = {"model": model} if isinstance(model, str) else {}
+    config = TrainConfig.from_sources(None, {"data": data, **name, **options})
+    limit_blas(os.environ, config.blas_threads)
+    from stsyn_mpi.run import run_rank
+
+    return run_rank(config, None if isinstance(model, str) else model)

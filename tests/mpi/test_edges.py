@@ -1,0 +1,155 @@
+"""Faults at moments that chance would seldom hit; a patch puts them there."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from jobs import is_alive, pids_of, rounds_of, wait_until
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.schema import RunState, WorkerStatus
+
+pytestmark = pytest.mark.mpi
+
+OPTIONS = ("-K", 2, "-U", 4, "--delay", "exponential:mean=10ms", "--model", "softmax")
+RANK = """
+import os, signal
+from stsyn_mpi.mpi.launch import rank_in
+rank = rank_in(os.environ)
+import stsyn_mpi.mpi
+from stsyn_mpi.mpi import worker
+from stsyn_mpi.training.local_sgd import LocalTrainer
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def stop():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+def fail():
+    raise RuntimeError("deliberate fault")
+
+{patch}
+from stsyn_mpi.cli.main import main
+main()
+"""
+BEFORE_ROUND_0 = """
+if rank == 2:
+    LocalTrainer.warm_up = lambda self: {act}()
+"""
+AT_THE_END = """
+if rank == 2:
+    worker.Worker._end = lambda self, has_failed: stop()
+"""
+IN_AN_UPLOAD = """
+if rank == 1:
+    n_sent = 0
+    send_vector = worker.send_vector
+    def send(*arguments):
+        global n_sent
+        n_sent += 1
+        if n_sent == 3:
+            # The announcement is on its way; the payload never will be.
+            die()
+        return send_vector(*arguments)
+    worker.send_vector = send
+"""
+
+
+@pytest.fixture
+def start_patched(start, tmp_path):
+    def launch(n_ranks, patch, *options, **how):
+        script = tmp_path / "rank.py"
+        script.write_text(RANK.format(patch=patch))
+        return start(n_ranks, "train", *options, script=script, **how)
+
+    return launch
+
+
+@pytest.mark.parametrize("ulfm", [True, False])
+@pytest.mark.parametrize("act", ["fail", "die"])
+def test_death_before_round_0_ends_the_job(start_patched, tmp_path, act, ulfm):
+    path = tmp_path / "run.h5"
+    patch = BEFORE_ROUND_0.format(act=act)
+    job = start_patched(4, patch, "--out", path, *OPTIONS, ulfm=ulfm)
+    assert job.wait() != 0
+    tracebacks = job.errors.count("Traceback (most recent call last)")
+    assert tracebacks == (1 if act == "fail" else 0), job.errors
+    with open_run(path) as run:
+        assert run.n_rounds == 0
+        # Without fault tolerance the launcher is faster than anybody could be.
+        assert run.state is RunState.FAILED or not ulfm
+
+
+@pytest.mark.parametrize("ulfm", [True, False])
+def test_worker_stopped_when_the_run_ends(start_patched, tmp_path, ulfm):
+    path = tmp_path / "run.h5"
+    options = ("--out", path, "--rounds", 5, "--alive-interval", "100ms", *OPTIONS)
+    job = start_patched(4, AT_THE_END, *options, ulfm=ulfm)
+    job.wait()
+    assert "ranks [2] did not answer at the end" in job.errors
+    with open_run(path) as run:
+        assert run.state is RunState.DONE
+        assert run.n_rounds == 5
+
+
+def test_worker_that_dies_in_its_upload_frees_its_place(
+    start_patched, tmp_path, openmpi
+):
+    path = tmp_path / "run.h5"
+    options = ("--upload-buffers", 1, "--rounds", 12, *OPTIONS)
+    job = start_patched(4, IN_AN_UPLOAD, "--out", path, *options)
+    assert job.wait() == 0, job.errors
+    with open_run(path) as run:
+        assert run.state is RunState.DONE
+        assert run.n_rounds == 12
+        status = run.column("worker_status")
+        assert np.all(status[-5:, 0] == WorkerStatus.LOST)
+        assert np.all(run.column("n_uploaders")[-5:] >= 2)
+        # Half an upload never enters the mean: used and dropped add up.
+        done, used = run.column("updates_done"), run.column("updates_used")
+        assert np.all(used + run.column("updates_dropped") == done)
+
+
+@pytest.mark.parametrize("wait", ["block", "poll"])
+def test_silent_workers_do_not_make_the_root_deaf(start, tmp_path, wait):
+    """Its only worker is stopped: deadlines and signals still reach the root."""
+    path = tmp_path / "run.h5"
+    fault = ("--fault", "stop:worker=0,round=2", "--alive-interval", "100ms")
+    options = ("--wait", wait, "--time-limit", "3s", "-U", 2, *OPTIONS[4:], *fault)
+    job = start(2, "--out", path, "-K", 1, *options)
+    job.wait()
+    with open_run(path) as run:
+        assert run.state is RunState.STOPPED
+        assert "time limit" in run.state_reason
+
+
+def test_stalled_root_blames_nobody(start, tmp_path):
+    path = tmp_path / "run.h5"
+    options = ("--alive-interval", "100ms", "--time-limit", "60s", *OPTIONS)
+    job = start(4, "--out", path, *options)
+    wait_until(lambda: rounds_of(path) >= 10, "10 rounds")
+    root = pids_of(path)[0]
+    os.kill(root, signal.SIGSTOP)
+    time.sleep(2.5)  # the fault itself: more than the silence that makes a worker hung
+    os.kill(root, signal.SIGCONT)
+    reached = rounds_of(path)
+    wait_until(lambda: rounds_of(path) >= reached + 10, "10 rounds more")
+    os.kill(root, signal.SIGUSR1)
+    assert job.wait() == 0, job.errors
+    with open_run(path) as run:
+        assert np.all(run.column("n_hung") == 0)
+
+
+def test_signal_during_start_up_leaves_nobody(start_alone, tmp_path):
+    path = tmp_path / "run.h5"
+    job = start_alone("-M", 3, "--out", path, "--rounds", 10_000, *OPTIONS)
+    wait_until(path.exists, "the run file")
+    pids = pids_of(path)
+    job.send(signal.SIGTERM)
+    assert job.wait() == 0, job.errors
+    assert not any(map(is_alive, pids))
+    with open_run(path) as run:
+        assert run.state is RunState.STOPPED
