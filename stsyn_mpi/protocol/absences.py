@@ -50,13 +50,19 @@ class AbsenceMachine(RoundMachine):
         worker.is_working = worker.halt_unanswered = False
         worker.model_pending = worker.control_pending = False
         worker.payloads_due, worker.upload = 0, None
-        self._held = [held for held in self._held if held.worker != worker.index]
+        self._forget_held(worker.index)
         self.round.mark(worker.index, WorkerStatus.LOST)
         self._give_up(worker, event.t)
         alive = sum(not other.is_lost for other in self.workers)
         if alive < self.terms.min_workers and self.ending is None:
             reason = f"{alive} workers left, at least {self.terms.min_workers} needed"
             self._begin_end(Outcome.LOST, reason, event.t)
+
+    def _forget_held(self, index: int) -> None:
+        """Count what a lost worker did, without its payload."""
+        for held in [held for held in self._held if held.worker == index]:
+            self._held.remove(held)
+            self.round.add_updates(index, held.n_updates)
 
     def _on_deadline_passed(self, event: ev.DeadlinePassed) -> None:
         t, self._armed_t = event.t, inf

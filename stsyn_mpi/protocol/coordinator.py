@@ -148,14 +148,15 @@ class Coordinator(AbsenceMachine):
         """Enter the answer for the present model; late work counts as dropped."""
         ledger, view, n_updates = self.round, self.round.view, event.n_updates
         worker.is_working = False
-        ledger.updates_done += n_updates
         ledger.updates_cancelled += event.n_cancelled
         if self.ending is not None:
             self._updates_cut += n_updates
-        if worker.is_late or self.ending is not None:
+            return
+        if worker.is_late:
+            ledger.updates_done += n_updates
             return
         staleness = view.round_index - worker.base_round
-        ledger.updates[worker.index] = ledger.updates.get(worker.index, 0) + n_updates
+        ledger.add_updates(worker.index, n_updates)
         ledger.staleness[worker.index] = staleness
         status = WorkerStatus.DROPPED if n_updates else WorkerStatus.NO_UPDATE
         ledger.mark(worker.index, status)

@@ -133,6 +133,11 @@ class RoundLedger:
         if self.status.get(worker) is not WorkerStatus.USED:
             self.status[worker] = status
 
+    def add_updates(self, worker: int, n_updates: int) -> None:
+        """Count completed updates, and list them with their worker."""
+        self.updates_done += n_updates
+        self.updates[worker] = self.updates.get(worker, 0) + n_updates
+
     def record(
         self, *, t: float, grace: float, n_hung: int, n_lost: int
     ) -> RoundRecord:
