@@ -13,7 +13,6 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from schedules import Chaos, drain, run_chaos
 
-from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.journal import from_line, to_line
@@ -65,7 +64,42 @@ def replay(network, name, sizes, terms):
         assert repr(again) == repr(commands)
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+def check_rule(name, sizes, record):
+    """What one round of a scheme must look like when nothing goes wrong."""
+    n_workers, wait_for, target_updates = sizes
+    n_with_work = sum(n > 0 for n in record.worker_updates)
+    if name == "stsyn":
+        assert record.n_uploaders == n_with_work
+        assert record.updates_dropped == 0
+        assert sum(n >= target_updates for n in record.worker_updates) >= wait_for
+    elif name == "local-sgd":
+        assert record.worker_updates == (target_updates,) * n_workers
+        assert record.n_uploaders == n_workers
+    elif name == "k-sync":
+        assert record.n_uploaders == record.updates_used == wait_for
+    elif name == "k-async":
+        assert record.n_uploads == record.n_uploaders == wait_for
+    elif name == "fedbuff":
+        assert record.n_uploads == 2 * wait_for
+    elif name == "async":
+        assert record.n_uploads == 1
+    else:
+        assert record.updates_used == record.updates_done
+        assert record.updates_used >= wait_for * target_updates
+
+
+def check_models(name, network):
+    """An update of worker m adds m + 1: the model shows whose work is in it."""
+    if name not in {"stsyn", "local-sgd"}:
+        return
+    model = 1.0
+    for record, made in zip(network.records, network.history, strict=True):
+        deltas = [n * (m + 1) for m, n in enumerate(record.worker_updates) if n]
+        model += sum(deltas) / len(deltas)
+        assert made == pytest.approx(model)
+
+
+@settings(max_examples=400, deadline=None, print_blob=True)
 @given(run=runs(with_faults=False))
 def test_without_faults_every_round_is_made(run):
     name, sizes, terms, slow, seed = run
@@ -76,10 +110,13 @@ def test_without_faults_every_round_is_made(run):
     assert network.outcome is Outcome.DONE
     assert network.finish.unreachable == ()
     assert len(network.records) == terms.n_rounds
+    for record in network.records:
+        check_rule(name, sizes, record)
+    check_models(name, network)
     replay(network, name, sizes, terms)
 
 
-@settings(max_examples=250, deadline=None, print_blob=True)
+@settings(max_examples=1000, deadline=None, print_blob=True)
 @given(run=runs(with_faults=True), data=st.data())
 def test_with_faults_every_run_ends(run, data):
     name, sizes, terms, slow, seed = run
