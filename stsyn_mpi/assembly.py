@@ -8,18 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi import __version__
-from stsyn_mpi.arrays import Array, Backend, select_backend
+from stsyn_mpi.arrays import Backend, select_backend
 from stsyn_mpi.config import TrainConfig
-from stsyn_mpi.datasets import Dataset, open_dataset, partition
+from stsyn_mpi.datasets import Dataset, open_dataset
 from stsyn_mpi.faults import FaultPlan, parse_faults
 from stsyn_mpi.models import Model, build_model
-from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
-from stsyn_mpi.simulation.delays import parse_delay
-from stsyn_mpi.strategies import build_strategy
-from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
-from stsyn_mpi.training.local_sgd import LocalTrainer, TrainerParts
-from stsyn_mpi.training.optimizers import build_optimizer
-from stsyn_mpi.training.sampling import BatchSampler
 from stsyn_mpi.training.schedules import parse_schedule
 
 ModelFactory = Callable[[Backend, tuple[int, int, int], int], Model]
@@ -93,87 +86,3 @@ def assemble(
         return build_model(resolved.model, backend, shape, n_classes)
 
     return Job(resolved, backend, data, faults, build)
-
-
-def build_trainer(job: Job, worker: int) -> tuple[LocalTrainer, int]:
-    """Return the trainer of a worker, with its own part of the data, and n_params.
-
-    Raises
-    ------
-    InputError
-        If the worker's part holds bad values, or the partition leaves it none.
-    """
-    config, backend, data = job.config, job.backend, job.data
-    parts = partition(config.partition, data.train_labels(), job.n_workers, config.seed)
-    images, labels = data.read_train(parts[worker])
-    model = job.make_model()
-    sampler = BatchSampler(
-        backend,
-        backend.to_device(images),
-        backend.to_device(labels),
-        config.batch_size,
-        config.seed,
-        worker,
-    )
-    optimizer = build_optimizer(
-        backend,
-        model.n_params,
-        config.momentum,
-        config.nesterov,
-        config.weight_decay,
-        config.keep_optimizer_state,
-    )
-    trainer_parts = TrainerParts(
-        backend=backend,
-        model=model,
-        optimizer=optimizer,
-        sampler=sampler,
-        delay=parse_delay(config.delay, config.seed, job.n_workers),
-        faults=job.faults,
-        learning_rate=job.learning_rate(),
-    )
-    return LocalTrainer(worker, trainer_parts), model.n_params
-
-
-def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarray]:
-    """Return the evaluation on the test data, and the first model's parameters.
-
-    Returns
-    -------
-    evaluate
-        From parameters on the device, shape (n_params,), to loss and accuracy.
-    initial
-        float32, shape (n_params,), in host memory.
-
-    Raises
-    ------
-    InputError
-        If the test data hold bad values.
-    """
-    images, labels = job.data.read_test()
-    test = LabelledImages(job.backend.to_device(images), job.backend.to_device(labels))
-    model = job.make_model()
-    initial = model.initial_params(job.config.seed)
-    return (lambda params: evaluate(model, params, test)), initial
-
-
-def build_coordinator(job: Job) -> Coordinator:
-    """Return the coordinator with the configured strategy."""
-    config = job.config
-    assert config.wait_for is not None
-    strategy = build_strategy(
-        config.strategy,
-        n_workers=job.n_workers,
-        wait_for=config.wait_for,
-        target_updates=config.target_updates,
-    )
-    terms = RunTerms(
-        n_workers=job.n_workers,
-        n_rounds=config.rounds,
-        time_limit_s=config.time_limit,
-        target_accuracy=config.target_accuracy,
-        eval_every=config.eval_every,
-        alive_interval_s=config.alive_interval,
-        is_deterministic=config.deterministic,
-    )
-    return Coordinator(strategy, terms)

@@ -10,13 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stsyn_mpi.arrays import Array
-from stsyn_mpi.assembly import (
-    Job,
-    ModelFactory,
-    assemble,
-    build_coordinator,
-    build_evaluation,
-)
+from stsyn_mpi.assembly import Job, ModelFactory, assemble
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import (
     EXIT_DONE,
@@ -32,11 +26,13 @@ from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.wire import rank_of
 from stsyn_mpi.progress import LOG, Progress, print_failure, set_up_logging
 from stsyn_mpi.protocol.commands import Outcome
+from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
-from stsyn_mpi.training.evaluation import Evaluation
+from stsyn_mpi.strategies import build_strategy
+from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
 from stsyn_mpi.training.evaluator import Evaluator
 from stsyn_mpi.training.server_steps import build_server_step
 
@@ -67,7 +63,7 @@ def run_root(
         set_up_logging(config, world.rank)
         job = assemble(config, world.n_workers, make_model)
         job.backend.activate()
-        evaluate, initial = build_evaluation(job)
+        evaluation, initial = build_evaluation(job)
     except InputError as error:
         complaint = str(error)
     startup.agree(world, complaint)
@@ -81,7 +77,7 @@ def run_root(
     root = None
     try:
         progress = Progress(job.config)
-        root = _build_root(world, job, writer, evaluate, initial, signals, progress)
+        root = _build_root(world, job, writer, evaluation, initial, signals, progress)
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
         LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
@@ -125,7 +121,7 @@ def _build_root(
     world: World,
     job: Job,
     writer: RunWriter,
-    evaluate: Callable[[Array], Evaluation],
+    evaluation: Callable[[Array], Evaluation],
     initial: np.ndarray,
     signals: SignalBox,
     progress: Progress,
@@ -140,14 +136,14 @@ def _build_root(
     )
     first_model = backend.empty(len(initial))
     first_model[...] = backend.to_device(initial)
-    evaluate(first_model)
+    evaluation(first_model)
     n_uploads = config.upload_buffers or job.n_workers
     parts = RootParts(
         backend=backend,
         server_step=build_server_step("mean", backend, len(initial)),
         initial_params=first_model,
         recorder=recorder,
-        evaluator=Evaluator(backend, evaluate),
+        evaluator=Evaluator(backend, evaluation),
         faults=job.faults,
         signals=signals,
         report=progress.report,
@@ -155,6 +151,50 @@ def _build_root(
         blocks=_has_core_of_its_own(config.wait, world),
     )
     return Root(world.comm, build_coordinator(job), parts)
+
+
+def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarray]:
+    """Return the evaluation on the test data, and the first model's parameters.
+
+    Returns
+    -------
+    evaluate
+        From parameters on the device, shape (n_params,), to loss and accuracy.
+    initial
+        float32, shape (n_params,), in host memory.
+
+    Raises
+    ------
+    InputError
+        If the test data hold bad values.
+    """
+    images, labels = job.data.read_test()
+    test = LabelledImages(job.backend.to_device(images), job.backend.to_device(labels))
+    model = job.make_model()
+    initial = model.initial_params(job.config.seed)
+    return (lambda params: evaluate(model, params, test)), initial
+
+
+def build_coordinator(job: Job) -> Coordinator:
+    """Return the coordinator with the configured strategy."""
+    config = job.config
+    assert config.wait_for is not None
+    strategy = build_strategy(
+        config.strategy,
+        n_workers=job.n_workers,
+        wait_for=config.wait_for,
+        target_updates=config.target_updates,
+    )
+    terms = RunTerms(
+        n_workers=job.n_workers,
+        n_rounds=config.rounds,
+        time_limit_s=config.time_limit,
+        target_accuracy=config.target_accuracy,
+        eval_every=config.eval_every,
+        alive_interval_s=config.alive_interval,
+        is_deterministic=config.deterministic,
+    )
+    return Coordinator(strategy, terms)
 
 
 def _has_core_of_its_own(wait: str, world: World) -> bool:

@@ -10,6 +10,9 @@ from stsyn_mpi.mpi.wire import Tag, new_buffer, rank_of, worker_of
 
 POLL_PAUSE_S = 2e-4
 SPIN_S = 1e-2
+PAUSE_MOST_S = 2e-3
+# News after a long silence may be late by this share of it.
+PAUSE_SHARE = 2.5e-3
 DEAD_CLASSES = {
     MPI.ERR_PROC_FAILED,
     MPI.ERR_PROC_FAILED_PENDING,
@@ -51,6 +54,9 @@ class RequestTable:
         model headers sent from.
     lost
         Workers that MPI has reported dead.
+    news_t
+        `time.perf_counter` second of the last message that was more than a sign of
+        life; set by the owner.
     """
 
     def __init__(self, comm: MPI.Comm, n_workers: int, *, blocks: bool) -> None:
@@ -61,6 +67,7 @@ class RequestTable:
         self.outbox = [new_buffer() for _ in range(n_workers)]
         self.headers = [new_buffer() for _ in range(n_workers)]
         self.lost: set[int] = set()
+        self.news_t = time.perf_counter()
 
     @property
     def workers(self) -> range:
@@ -114,12 +121,16 @@ class RequestTable:
         done = self.poll()
         if not self._blocks:
             if not done:
-                time.sleep(POLL_PAUSE_S)
+                time.sleep(self._pause_s())
             return done
         end_t = time.perf_counter() + SPIN_S
         while not done and time.perf_counter() < end_t:
             done = self.poll()
         return done
+
+    def _pause_s(self) -> float:
+        silence_s = time.perf_counter() - self.news_t
+        return min(max(POLL_PAUSE_S, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
 
     def poll(self) -> list[tuple[Line, int]]:
         """Return requests that are complete by now; `clear` each when handled."""

@@ -213,12 +213,13 @@ class Root:
             raise RankFailed(worker, wire.text_of(message))
         event = self._event_of(kind, message, worker, t)
         self.requests.listen(worker)
-        if event is not None:
-            self._feed(event)
+        if not isinstance(event, ev.AliveReported):
+            self.requests.news_t = time.perf_counter()
+        self._feed(event)
 
     def _event_of(
         self, kind: Kind, message: np.ndarray, worker: int, t: float
-    ) -> ev.Event | None:
+    ) -> ev.Event:
         """Return the event of a message; times of updates go to the recorder."""
         round_index = wire.whole(message, Field.ROUND)
         if kind in (Kind.ANSWER, Kind.UPDATES):

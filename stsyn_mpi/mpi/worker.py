@@ -17,6 +17,9 @@ from stsyn_mpi.training.local_sgd import LocalTrainer, Task, WorkReport
 
 PAUSE_DUE_S = 2e-4
 PAUSE_IDLE_S = 1e-3
+PAUSE_MOST_S = 1e-2
+# Who has heard nothing for long may hear of it later by this share of the silence.
+PAUSE_SHARE = 5e-3
 FAREWELL_S = 3.0
 
 
@@ -82,7 +85,7 @@ class Worker:
         self._closed = -1
         self._reported = 0
         self._uploads: list[tuple[MPI.Request, int]] = []
-        self._sent_t = 0.0
+        self._sent_t = self._heard_t = 0.0
         self._has_told_stop = False
         self._has_ended = False
         self._failed_t: float | None = None
@@ -129,14 +132,17 @@ class Worker:
         )
 
     def _pause_s(self) -> float:
-        """Short while a message is due, long while there is only work to wait for."""
+        """Short while a message is due, longer the longer there was none."""
         is_due = (
             self._incoming is not None
             or self._uploads
             or not self._outbox.is_empty
             or (self._task is not None and self._reported >= self._task.target_updates)
         )
-        return PAUSE_DUE_S if is_due else PAUSE_IDLE_S
+        if is_due:
+            return PAUSE_DUE_S
+        silence_s = time.perf_counter() - self._heard_t
+        return min(max(PAUSE_IDLE_S, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
 
     def _turn(self) -> bool:
         """Look at everything once; True if a control message was handled."""
@@ -159,6 +165,7 @@ class Worker:
         if request is None or not request.Test():
             return False
         self._control_request = None
+        self._heard_t = time.perf_counter()
         self._take_control()
         return True
 

@@ -113,6 +113,7 @@ class LocalTrainer:
         self._had_model_t = self._free_since_t = time.perf_counter()
         self._flight: tuple[float, float, float] | None = None
         self._started_t = float("nan")
+        self._overshoot_s = 0.0
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
     def start(self) -> None:
@@ -211,6 +212,7 @@ class LocalTrainer:
     def _work(self, task: Task, lease: Lease) -> None:
         """Update after update until the halt, or the target where work stops there."""
         self._parts.optimizer.reset()
+        self._overshoot_s = 0.0
         lr = self._parts.learning_rate(task.round)
         for index in itertools.count():
             following = self._update(task, lease, index, lr)
@@ -227,7 +229,7 @@ class LocalTrainer:
         parts, vectors = self._parts, self.buffers.vectors
         injected = parts.delay.draw(self.worker, task.round, index)
         start_t = self._take_off(lease, injected)
-        if injected > 0.0 and self._cancel.wait(injected):
+        if injected > 0.0 and self._is_halted_within(injected):
             return None
         work_t = self._begin_work(start_t, injected)
         parts.faults.before_update(self.worker, task.round, index)
@@ -238,6 +240,15 @@ class LocalTrainer:
         parts.backend.synchronise()
         row = (start_t, injected, time.perf_counter() - work_t)
         return self._commit(task, lease, loss, row)
+
+    def _is_halted_within(self, seconds: float) -> bool:
+        """Sit a delay out; what a timer overshoots is taken off the next delay."""
+        planned = max(0.0, seconds - self._overshoot_s)
+        begin_t = time.perf_counter()
+        is_halted = planned > 0.0 and self._cancel.wait(planned)
+        waited = time.perf_counter() - begin_t
+        self._overshoot_s = 0.0 if is_halted else self._overshoot_s + waited - seconds
+        return is_halted
 
     def _take_off(self, lease: Lease, injected: float) -> float:
         """Note the start of an update, unless the work was halted meanwhile."""
