@@ -116,7 +116,7 @@ def test_without_faults_every_round_is_made(run):
     replay(network, name, sizes, terms)
 
 
-@settings(max_examples=1000, deadline=None, print_blob=True)
+@settings(max_examples=600, deadline=None, print_blob=True)
 @given(run=runs(with_faults=True), data=st.data())
 def test_with_faults_every_run_ends(run, data):
     name, sizes, terms, slow, seed = run

@@ -34,4 +34,4 @@ def test_trace(path):
 
 
 def test_there_are_traces():
-    assert len(TRACES) >= 38
+    assert len(TRACES) >= 35
