@@ -99,7 +99,7 @@ def check_models(name, network):
         assert made == pytest.approx(model)
 
 
-@settings(max_examples=400, deadline=None, print_blob=True)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(run=runs(with_faults=False))
 def test_without_faults_every_round_is_made(run):
     name, sizes, terms, slow, seed = run
@@ -116,7 +116,7 @@ def test_without_faults_every_round_is_made(run):
     replay(network, name, sizes, terms)
 
 
-@settings(max_examples=600, deadline=None, print_blob=True)
+@settings(max_examples=600, deadline=None, derandomize=True)
 @given(run=runs(with_faults=True), data=st.data())
 def test_with_faults_every_run_ends(run, data):
     name, sizes, terms, slow, seed = run
