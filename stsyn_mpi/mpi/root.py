@@ -309,8 +309,7 @@ class Root:
             worker, round_index = self._announced[0].worker, self._announced[0].round
             if self.requests.is_pending(Line.PAYLOAD, worker):
                 return
-            n_late = sum(self._coordinator.workers[w].is_late for w in self._receiving)
-            vector = self.uploads.acquire(worker, round_index, n_stuck=n_late)
+            vector = self.uploads.acquire(worker, round_index, self._n_stuck)
             if vector is None:
                 return
             self._announced.popleft()
@@ -318,6 +317,10 @@ class Root:
             rank = rank_of(worker)
             request = receive_vector(self._comm, self._backend, vector, rank)
             self.requests.put(Line.PAYLOAD, worker, request)
+
+    def _n_stuck(self) -> int:
+        """Count receives from workers that may never go on."""
+        return sum(self._coordinator.workers[w].is_late for w in self._receiving)
 
     def _aggregate(self, command: do.Aggregate) -> None:
         start_t = time.perf_counter()

@@ -5,6 +5,7 @@ slot, and the next model goes into a slot without pins.
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from stsyn_mpi.arrays import Array, Backend
 
@@ -76,13 +77,17 @@ class UploadPool:
         """Vectors allocated so far."""
         return self._n_vectors
 
-    def acquire(self, worker: int, round_index: int, n_stuck: int) -> Array | None:
+    def acquire(
+        self, worker: int, round_index: int, n_stuck: Callable[[], int]
+    ) -> Array | None:
         """Return a buffer for an upload, or None while all are taken.
 
-        ``n_stuck`` buffers wait for workers that may never go on: they do not count.
+        ``n_stuck`` counts those that wait for workers that may never go on: they are
+        made up for.
         """
         if not self._free:
-            if self._n_vectors >= self._n_most + n_stuck:
+            is_short = self._n_vectors >= self._n_most
+            if is_short and self._n_vectors >= self._n_most + n_stuck():
                 return None
             self._n_vectors += 1
             self._free.append(self._backend.empty(self._n_params))

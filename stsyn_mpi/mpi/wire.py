@@ -155,20 +155,20 @@ def pack_answer(
     buffer: np.ndarray, round_index: int, report: WorkReport, *, answers_halt: bool
 ) -> np.ndarray:
     """Fill an ANSWER with the last rows of the report; earlier ones go in UPDATES."""
-    _head(
-        buffer,
+    # On the path of every round: one assignment, in the order of `Field`.
+    buffer[: Field.N_ROWS] = (
         Kind.ANSWER,
-        ROUND=round_index,
-        N_UPDATES=report.n_updates,
-        N_CANCELLED=report.n_cancelled,
-        HAS_PAYLOAD=report.slot is not None,
-        ANSWERS_HALT=answers_halt,
-        LOSS_SUM=report.loss_sum,
-        TARGET_S=report.target_s,
-        COMPUTE_S=report.compute_s,
-        INJECTED_S=report.injected_s,
-        CANCELLED_S=report.cancelled_s,
-        IDLE_S=report.idle_s,
+        round_index,
+        report.n_updates,
+        report.n_cancelled,
+        report.slot is not None,
+        answers_halt,
+        report.loss_sum,
+        report.target_s,
+        report.compute_s,
+        report.injected_s,
+        report.cancelled_s,
+        report.idle_s,
     )
     return _append_rows(buffer, report.rows[len(report.rows) - n_last(report.rows) :])
 
@@ -256,7 +256,8 @@ def rows_of(message: np.ndarray) -> np.ndarray:
 
 def durations_of(message: np.ndarray) -> list[float]:
     """Return the durations of an ANSWER, seconds, in the order of `DURATIONS`."""
-    return [float(word) for word in message[Field.TARGET_S : Field.IDLE_S + 1]]
+    durations: list[float] = message[Field.TARGET_S : Field.IDLE_S + 1].tolist()
+    return durations
 
 
 def text_of(message: np.ndarray) -> str:
@@ -267,14 +268,15 @@ def text_of(message: np.ndarray) -> str:
 
 def answer_event(message: np.ndarray, worker: int, t: float) -> UploadAnnounced:
     """Return the event of a received ANSWER, stamped ``t`` seconds."""
+    words = message[Field.ROUND : Field.TARGET_S + 1].tolist()
+    round_index, n_updates, n_cancelled, has_payload, answers_halt, *rest = words
     return UploadAnnounced(
-        t=t,
-        worker=worker,
-        round=whole(message, Field.ROUND),
-        n_updates=whole(message, Field.N_UPDATES),
-        n_cancelled=whole(message, Field.N_CANCELLED),
-        has_payload=bool(message[Field.HAS_PAYLOAD]),
-        answers_halt=bool(message[Field.ANSWERS_HALT]),
-        loss_sum=float(message[Field.LOSS_SUM]),
-        target_s=float(message[Field.TARGET_S]),
+        t,
+        worker,
+        int(round_index),
+        int(n_updates),
+        int(n_cancelled),
+        bool(has_payload),
+        bool(answers_halt),
+        *rest,
     )

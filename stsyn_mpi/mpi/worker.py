@@ -133,16 +133,13 @@ class Worker:
 
     def _pause_s(self) -> float:
         """Short while a message is due, longer the longer there was none."""
-        is_due = (
-            self._incoming is not None
-            or self._uploads
-            or not self._outbox.is_empty
-            or (self._task is not None and self._reported >= self._task.target_updates)
-        )
-        if is_due:
+        if self._incoming is not None or self._uploads or not self._outbox.is_empty:
             return PAUSE_DUE_S
+        task = self._task
+        is_due = task is None or self._reported >= task.target_updates
+        least_s = PAUSE_DUE_S if is_due else PAUSE_IDLE_S
         silence_s = time.perf_counter() - self._heard_t
-        return min(max(PAUSE_IDLE_S, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
+        return min(max(least_s, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
 
     def _turn(self) -> bool:
         """Look at everything once; True if a control message was handled."""
@@ -220,6 +217,7 @@ class Worker:
         else:
             report = self._trainer.empty_report()
         self._answer(round_index, report, answers_halt=True)
+        self._trainer.cancel()
 
     # Models and uploads
 

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Protocol
 
 import numpy as np
@@ -106,13 +107,15 @@ class LocalTrainer:
         self.buffers = ParameterBuffers([backend.empty(n_params) for _ in range(3)])
         self._gradient = backend.empty(n_params)
         self._cancel = threading.Event()
+        self._is_halted = False
         self._tasks: queue.SimpleQueue[tuple[Task, Lease] | None] = queue.SimpleQueue()
         self._rows = np.zeros((64, len(ROW_FIELDS)))
         self._loss_sum: object = 0.0
-        self._target_s = float("nan")
+        self._work_s = self._injected_s = 0.0
+        self._target_s = nan
         self._had_model_t = self._free_since_t = time.perf_counter()
         self._flight: tuple[float, float, float] | None = None
-        self._started_t = float("nan")
+        self._started_t = nan
         self._overshoot_s = 0.0
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
@@ -143,6 +146,7 @@ class LocalTrainer:
         if lease is None:
             return False
         self._cancel.clear()
+        self._is_halted = False
         self._had_model_t = had_model_t
         self._tasks.put((task, lease))
         return True
@@ -150,12 +154,21 @@ class LocalTrainer:
     def halt(self, *, wants_upload: bool) -> WorkReport:
         """End the work on the present model at this moment.
 
-        An update in flight counts for nothing; it is reported as cancelled.
+        An update in flight counts for nothing; it is reported as cancelled. The
+        compute thread goes on in vain until `cancel`.
         """
         with self.buffers.lock:
+            self._is_halted = True
             snapshot = self.buffers.halt(wants_upload=wants_upload)
-            self._cancel.set()
             return self._report(snapshot.slot, snapshot.n_updates)
+
+    def cancel(self) -> None:
+        """Wake the compute thread of halted work.
+
+        Apart from `halt`, so that the answer can leave first: the two threads would
+        compete for the interpreter, and many workers for few cores.
+        """
+        self._cancel.set()
 
     def empty_report(self) -> WorkReport:
         """Report no work: there was no model, or its work is answered already."""
@@ -164,34 +177,36 @@ class LocalTrainer:
 
     def _report(self, slot: int | None, n_updates: int) -> WorkReport:
         now = time.perf_counter()
-        rows = self._rows[:n_updates]
         n_cancelled, cancelled_s = 0, 0.0
         if self._flight is not None:
-            rows = np.vstack([rows, self._cancelled_row(now)])
-            n_cancelled, cancelled_s = 1, float(rows[-1, 1] + rows[-1, 2])
-        started_t = now if np.isnan(self._started_t) else self._started_t
+            row = self._cancelled_row(now)
+            self._rows[n_updates] = row
+            n_cancelled, cancelled_s = 1, row[1] + row[2]
+        rows = self._rows[: n_updates + n_cancelled]
+        started_t = now if isnan(self._started_t) else self._started_t
         report = WorkReport(
             slot=slot,
             n_updates=n_updates,
             n_cancelled=n_cancelled,
             loss_sum=float(self._loss_sum),  # type: ignore[arg-type]
             target_s=self._target_s,
-            compute_s=float(rows[:n_updates, 2].sum()),
-            injected_s=float(rows[:n_updates, 1].sum()),
+            compute_s=self._work_s if n_updates else 0.0,
+            injected_s=self._injected_s if n_updates else 0.0,
             cancelled_s=cancelled_s,
             idle_s=started_t - self._free_since_t,
             rows=rows,
         )
         # The next report may be an empty one: nothing of this task belongs to it.
-        self._loss_sum, self._target_s, self._flight = 0.0, float("nan"), None
-        self._started_t, self._free_since_t = float("nan"), now
+        self._loss_sum, self._target_s, self._flight = 0.0, nan, None
+        self._work_s = self._injected_s = 0.0
+        self._started_t, self._free_since_t = nan, now
         return report
 
     def _cancelled_row(self, now: float) -> tuple[float, float, float, float]:
         """Time spent so far in the update in flight (delay and work apart)."""
         assert self._flight is not None
         start_t, work_t, injected = self._flight
-        is_working = not np.isnan(work_t)
+        is_working = not isnan(work_t)
         waited = injected if is_working else now - start_t
         worked = now - work_t if is_working else 0.0
         return (start_t - self._had_model_t, waited, worked, 0.0)
@@ -224,7 +239,7 @@ class LocalTrainer:
 
     def _update(self, task: Task, lease: Lease, index: int, lr: float) -> Lease | None:
         """One local update; None if it was halted."""
-        if self._cancel.is_set():
+        if self._is_halted:
             return None
         parts, vectors = self._parts, self.buffers.vectors
         injected = parts.delay.draw(self.worker, task.round, index)
@@ -254,9 +269,9 @@ class LocalTrainer:
         """Note the start of an update, unless the work was halted meanwhile."""
         with self.buffers.lock:
             now = time.perf_counter()
-            if not self._cancel.is_set():
-                self._flight = (now, float("nan"), injected)
-                if np.isnan(self._started_t):
+            if not self._is_halted:
+                self._flight = (now, nan, injected)
+                if isnan(self._started_t):
                     self._started_t = now
             return now
 
@@ -280,7 +295,10 @@ class LocalTrainer:
             self._parts.optimizer.commit()
             n_updates = self.buffers.n_updates
             self._loss_sum = self._loss_sum + loss  # type: ignore[operator]
-            if n_updates > len(self._rows):
+            self._work_s += work
+            self._injected_s += injected
+            # Room for this row, and for one that a halt cancels.
+            if n_updates == len(self._rows):
                 self._rows = np.vstack([self._rows, np.zeros_like(self._rows)])
             since_model = start_t - self._had_model_t
             self._rows[n_updates - 1] = (since_model, injected, work, 1.0)
