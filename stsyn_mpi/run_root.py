@@ -246,6 +246,8 @@ def _fail(
     if has_begun:
         print_failure(rank, text, host)
     try:
+        if root is not None:
+            root.flush()
         writer.set_state(RunState.FAILED, f"rank {rank} on {host}: {last_line}")
         writer.close()
     except Exception as disk_error:

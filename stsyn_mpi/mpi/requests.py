@@ -112,8 +112,11 @@ class RequestTable:
         """Note that a completed request has been handled: its place is empty."""
         self._is_active[line * self._n_workers + worker] = False
 
-    def wait(self) -> list[tuple[Line, int]]:
+    def wait(self, *, is_urgent: bool) -> list[tuple[Line, int]]:
         """Return completed requests, or none after a while.
+
+        What is urgent is waited for without a pause, but for a few milliseconds only:
+        the ranks that share the cores are at rest then.
 
         A wait inside MPI would end with a message only: nobody would serve signals
         and deadlines while all workers are silent.
@@ -121,15 +124,17 @@ class RequestTable:
         done = self.poll()
         if not self._blocks:
             if not done:
-                time.sleep(self._pause_s())
+                time.sleep(self._pause_s(is_urgent=is_urgent))
             return done
         end_t = time.perf_counter() + SPIN_S
         while not done and time.perf_counter() < end_t:
             done = self.poll()
         return done
 
-    def _pause_s(self) -> float:
+    def _pause_s(self, *, is_urgent: bool) -> float:
         silence_s = time.perf_counter() - self.news_t
+        if is_urgent and silence_s < SPIN_S:
+            return 0.0
         return min(max(POLL_PAUSE_S, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
 
     def poll(self) -> list[tuple[Line, int]]:

@@ -29,6 +29,7 @@ from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
 from stsyn_mpi.training.server_steps import ServerStep
 
 _LOOKS = 3
+_SETTLED_S = 5e-3
 
 
 class RankFailed(Exception):
@@ -101,6 +102,8 @@ class Root:
         self._receiving: dict[int, int] = {}
         self._timings = RoundTimings()
         self._closed_timings = self._timings
+        self._record: do.RecordRound | None = None
+        self._is_total_stale = False
         self._deadline_t = float("inf")
         self.has_begun = False
         self._start_t = time.perf_counter()
@@ -135,11 +138,18 @@ class Root:
         self._start_t = time.perf_counter()
         self._feed(ev.RunStarted(0.0))
         while self._finish is None:
-            self._handle_all(self.requests.wait())
-            self._look_around()
+            is_collecting = self._coordinator.round.is_closed
+            done = self.requests.wait(is_urgent=is_collecting)
+            self._handle_all(done)
+            self._look_around(is_idle=not done)
         self._await_evaluations()
-        self._parts.recorder.flush_events()
+        self.flush()
         return self._finish
+
+    def flush(self) -> None:
+        """Write what is known of closed rounds, and the events since."""
+        self._commit_record()
+        self._parts.recorder.flush_events()
 
     def _await_evaluations(self) -> None:
         while self._parts.evaluator.is_busy:
@@ -246,8 +256,11 @@ class Root:
         is_working = self._coordinator.workers[worker].is_working
         return is_working and round_index == self._coordinator.round.view.round_index
 
-    def _look_around(self) -> None:
+    def _look_around(self, *, is_idle: bool) -> None:
         """Serve what does not arrive as a message: signals, evaluations, time."""
+        # Writing takes a core for milliseconds in which the workers take up the model.
+        if is_idle and time.perf_counter() - self.requests.news_t > _SETTLED_S:
+            self._commit_record()
         number = self._parts.signals.received
         if number and not self._has_told_stop:
             self._has_told_stop = True
@@ -268,6 +281,8 @@ class Root:
     def _take_evaluations(self) -> None:
         while (result := self._parts.evaluator.take()) is not None:
             self.models.unpin(result.slot)
+            if self._record is not None and result.round == self._record.record.round:
+                self._commit_record()
             accuracy = result.evaluation.accuracy
             self._parts.recorder.writer.fill_evaluation(
                 result.round, result.evaluation.loss, accuracy, result.eval_s
@@ -324,6 +339,8 @@ class Root:
 
     def _aggregate(self, command: do.Aggregate) -> None:
         start_t = time.perf_counter()
+        if self._is_total_stale:
+            self._total[...], self._is_total_stale = 0.0, False
         upload = self.uploads.vector(command.worker, command.round)
         base = self.models.vector(self.models.current)
         self._backend.add_scaled_difference(self._total, command.weight, upload, base)
@@ -340,10 +357,12 @@ class Root:
     def _update_model(self, command: do.UpdateModel) -> None:
         start_t = time.perf_counter()
         self._parts.faults.at_root(command.round)
+        self._commit_record()
         slot = self.models.free_slot()
         base, out = self.models.vector(self.models.current), self.models.vector(slot)
         self._parts.server_step.apply(base, self._total, command.scale, out)
         self.models.advance(slot)
+        self._is_total_stale = True
         self._timings.aggregate_s += time.perf_counter() - start_t
         self._timings.complete_t = self._now()
         self._closed_timings, self._timings = self._timings, RoundTimings()
@@ -360,10 +379,15 @@ class Root:
         self._deadline_t = command.t
 
     def _record_round(self, command: do.RecordRound) -> None:
-        # Only now: the next model is on its way already.
-        self._total[...] = 0.0
-        self._parts.recorder.commit(command.record, self._closed_timings)
-        self._parts.report(command)
+        self._commit_record()
+        self._record = command
+
+    def _commit_record(self) -> None:
+        """Commit the row of the last round, now that its successor is under way."""
+        if self._record is not None:
+            record, self._record = self._record, None
+            self._parts.recorder.commit(record.record, self._closed_timings)
+            self._parts.report(record)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
         self.end_workers = command.workers

@@ -242,9 +242,10 @@ class LocalTrainer:
         if self._is_halted:
             return None
         parts, vectors = self._parts, self.buffers.vectors
+        start_t = time.perf_counter()
         injected = parts.delay.draw(self.worker, task.round, index)
-        start_t = self._take_off(lease, injected)
-        if injected > 0.0 and self._is_halted_within(injected):
+        self._take_off(start_t, injected)
+        if injected > 0.0 and self._is_halted_until(start_t + injected):
             return None
         work_t = self._begin_work(start_t, injected)
         parts.faults.before_update(self.worker, task.round, index)
@@ -256,24 +257,20 @@ class LocalTrainer:
         row = (start_t, injected, time.perf_counter() - work_t)
         return self._commit(task, lease, loss, row)
 
-    def _is_halted_within(self, seconds: float) -> bool:
+    def _is_halted_until(self, end_t: float) -> bool:
         """Sit a delay out; what a timer overshoots is taken off the next delay."""
-        planned = max(0.0, seconds - self._overshoot_s)
-        begin_t = time.perf_counter()
-        is_halted = planned > 0.0 and self._cancel.wait(planned)
-        waited = time.perf_counter() - begin_t
-        self._overshoot_s = 0.0 if is_halted else self._overshoot_s + waited - seconds
+        seconds = end_t - self._overshoot_s - time.perf_counter()
+        is_halted = seconds > 0.0 and self._cancel.wait(seconds)
+        self._overshoot_s = 0.0 if is_halted else time.perf_counter() - end_t
         return is_halted
 
-    def _take_off(self, lease: Lease, injected: float) -> float:
+    def _take_off(self, start_t: float, injected: float) -> None:
         """Note the start of an update, unless the work was halted meanwhile."""
         with self.buffers.lock:
-            now = time.perf_counter()
             if not self._is_halted:
-                self._flight = (now, nan, injected)
+                self._flight = (start_t, nan, injected)
                 if isnan(self._started_t):
-                    self._started_t = now
-            return now
+                    self._started_t = start_t
 
     def _begin_work(self, start_t: float, injected: float) -> float:
         """Note the end of the injected delay."""
