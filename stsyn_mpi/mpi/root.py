@@ -344,14 +344,12 @@ class Root:
         upload = self.uploads.vector(command.worker, command.round)
         base = self.models.vector(self.models.current)
         self._backend.add_scaled_difference(self._total, command.weight, upload, base)
-        self._free_upload(command.worker, command.round)
+        self.uploads.release(command.worker, command.round)
+        self._receive_announced()
         self._timings.aggregate_s += time.perf_counter() - start_t
 
     def _drop_upload(self, command: do.DropUpload) -> None:
-        self._free_upload(command.worker, command.round)
-
-    def _free_upload(self, worker: int, round_index: int) -> None:
-        self.uploads.release(worker, round_index)
+        self.uploads.release_newest(command.worker, command.round)
         self._receive_announced()
 
     def _update_model(self, command: do.UpdateModel) -> None:

@@ -105,15 +105,21 @@ class UploadPool:
 
     def abandon(self, worker: int, round_index: int) -> None:
         """Drop the newest buffer of (worker, round), which MPI may still touch."""
-        held = self._held[worker, round_index]
-        self._abandoned.append(held.pop())
+        self._abandoned.append(self._take_out(worker, round_index, -1))
         self._n_vectors -= 1
-        if not held:
-            del self._held[worker, round_index]
 
     def release(self, worker: int, round_index: int) -> None:
         """Free the oldest buffer of (worker, round)."""
+        self._free.append(self._take_out(worker, round_index, 0))
+
+    def release_newest(self, worker: int, round_index: int) -> None:
+        """Free the buffer of (worker, round) that was received last."""
+        self._free.append(self._take_out(worker, round_index, -1))
+
+    def _take_out(self, worker: int, round_index: int, place: int) -> Array:
         held = self._held[worker, round_index]
-        self._free.append(held.popleft())
+        vector = held[place]
+        del held[place]
         if not held:
             del self._held[worker, round_index]
+        return vector

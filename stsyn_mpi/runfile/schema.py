@@ -7,9 +7,11 @@ them, and ``docs/run-file.md`` is compared with them by a test.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 import numpy as np
+
+from stsyn_mpi.protocol.records import WorkerStatus as WorkerStatus
 
 FORMAT_NAME = "stsyn_mpi run"
 SCHEMA_VERSION = 1
@@ -32,19 +34,6 @@ class RunState(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     LOST = "lost"
-
-
-class WorkerStatus(IntEnum):
-    """What became of one worker's work in one round."""
-
-    IDLE = 0
-    USED = 1
-    DROPPED = 2
-    NO_UPDATE = 3
-    LATE = 4
-    HUNG = 5
-    LOST = 6
-    REFUSED = 7
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ COLUMNS: tuple[Column, ...] = (
     _seconds("kth_arrival_s", "first model send of the round to the K-th REPORT"),
     _seconds("collect_s", "close of the round to the last upload awaited"),
     _seconds("aggregate_s", "time spent adding uploads and forming the new model"),
-    _seconds("broadcast_s", "time to hand the round's model to the workers"),
+    _seconds("broadcast_s", "first to last completed send of the round's model"),
     _seconds("eval_s", "duration of the evaluation of the round's model"),
     _seconds("grace_s", "grace time for answers in force at the close"),
     _count("n_uploaders", "workers with at least one upload in the aggregate"),
@@ -134,13 +123,11 @@ COLUMNS: tuple[Column, ...] = (
         "model received to the U-th update; NaN if never",
     ),
     _worker("worker_compute_s", "float64", "s", "time in completed local updates"),
-    _worker(
-        "worker_idle_s", "float64", "s", "time without work since it had the model"
-    ),
+    _worker("worker_idle_s", "float64", "s", "its last answer to its first update"),
     _worker(
         "worker_cancelled_s", "float64", "s", "time in the update that was cancelled"
     ),
-    _worker("worker_injected_s", "float64", "s", "time waited in injected delays"),
+    _worker("worker_injected_s", "float64", "s", "injected delays of its updates"),
     _worker("worker_status", "int8", "1", "what became of the worker's work"),
     _worker("worker_staleness", "int32", "1", "rounds since the base of its upload"),
 )
@@ -152,7 +139,7 @@ UPDATE_COLUMNS: tuple[Column, ...] = (
     Column(
         "start_s", "float64", "s", "start, since the worker had the model", UPDATE_AXES
     ),
-    Column("injected_s", "float64", "s", "injected delay, waited", UPDATE_AXES),
+    Column("injected_s", "float64", "s", "injected delay as drawn", UPDATE_AXES),
     Column("work_s", "float64", "s", "time in the update itself", UPDATE_AXES),
     Column(
         "completed", "int8", "1", "1 completed, 0 cancelled (censored)", UPDATE_AXES
