@@ -4,8 +4,8 @@ import os
 import sys
 
 import pytest
+from real_jobs import Job
 
-from jobs import Job
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command, rank_argv
 from stsyn_mpi.runfile.reader import open_run
 

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 import pytest
+from real_jobs import is_alive, pids_of, rounds_of, wait_until
 
-from jobs import is_alive, pids_of, rounds_of, wait_until
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState, WorkerStatus
 

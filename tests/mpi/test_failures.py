@@ -4,8 +4,8 @@ import os
 import signal
 
 import pytest
+from real_jobs import is_alive, pids_of, rounds_of, wait_until
 
-from jobs import is_alive, pids_of, rounds_of, wait_until
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState

@@ -5,8 +5,8 @@ import signal
 
 import numpy as np
 import pytest
+from real_jobs import pids_of, rounds_of, wait_until
 
-from jobs import pids_of, rounds_of, wait_until
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState, WorkerStatus
 

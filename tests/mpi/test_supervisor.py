@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from real_jobs import WAIT_S, is_alive, wait_until
 
-from jobs import WAIT_S, is_alive, wait_until
 from stsyn_mpi.mpi.supervisor import shared_memory_of
 
 pytestmark = pytest.mark.mpi
