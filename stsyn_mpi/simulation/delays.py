@@ -1,9 +1,8 @@
 """Delay laws: how long a local update is held up.
 
-The same laws are injected into real runs and drive the virtual clock. A law is its
-mean and its quantile function; the draw of an update is the quantile at a uniform
-keyed by (seed, worker, round, update), so a change of scheme, or of the order in
-which updates happen, leaves every worker's draws as they were.
+The same laws are injected into real runs and drive the virtual clock. The draw of an
+update is a function of (seed, worker, round, update) alone, so a change of scheme, or
+of the order in which updates happen, leaves every worker's draws as they were.
 
 Scopes (PAPER.md section 2): ``per-update`` draws for every local update,
 ``per-round`` once for all the updates of a worker in a round.
@@ -11,17 +10,17 @@ Scopes (PAPER.md section 2): ``per-update`` draws for every local update,
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
-from stsyn_mpi.errors import InputError
-from stsyn_mpi.rng import Purpose, keyed_uniform
-from stsyn_mpi.spec import Spec, choose, parse_number, parse_spec
-
-Scope = Literal["per-update", "per-round"]
-_SHARED_KEYS = ("scope", "factors")
+from stsyn_mpi.simulation import distributions as d
+from stsyn_mpi.simulation.keys import SHARED_PARAMETERS, Keys, Scope, read_keys
+from stsyn_mpi.simulation.markov import PARAMETERS as MARKOV_PARAMETERS
+from stsyn_mpi.simulation.markov import make_markov
+from stsyn_mpi.simulation.parameters import Parameter, PartOfMean
+from stsyn_mpi.spec import Spec, choose, parse_spec
 
 
 class DelayLaw(Protocol):
@@ -32,6 +31,10 @@ class DelayLaw(Protocol):
         """Mean delay of one update in seconds, before the worker's factor."""
 
     @property
+    def variance(self) -> float:
+        """Variance of the same delay in seconds squared, possibly infinite."""
+
+    @property
     def scope(self) -> Scope:
         """Whether each update or each round has a draw of its own."""
 
@@ -40,64 +43,84 @@ class DelayLaw(Protocol):
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The distribution of a law: its mean (s) and its quantile function (s)."""
-
-    mean: float
-    quantile: Callable[[float], float]
-
-
-@dataclass(frozen=True)
 class KeyedDelay:
-    """A distribution drawn by key, scaled by one factor per worker.
+    """Independent draws from one distribution."""
 
-    Attributes
-    ----------
-    factors : tuple of float
-        Worker m's delays are multiplied by ``factors[m]``; empty means 1 for all.
-    """
-
-    shape: Shape
-    scope: Scope
-    seed: int
-    factors: tuple[float, ...] = ()
+    distribution: d.Distribution
+    keys: Keys
 
     @property
     def mean(self) -> float:
         """Mean delay of one update in seconds, before the worker's factor."""
-        return self.shape.mean
+        return self.distribution.mean
 
-    def factor(self, worker: int) -> float:
-        """Return by how much worker ``worker`` is slower than the law says."""
-        return self.factors[worker] if self.factors else 1.0
+    @property
+    def variance(self) -> float:
+        """Variance of the same delay in seconds squared, possibly infinite."""
+        return self.distribution.variance
+
+    @property
+    def scope(self) -> Scope:
+        """Whether each update or each round has a draw of its own."""
+        return self.keys.scope
 
     def draw(self, worker: int, round_index: int, update_index: int) -> float:
         """Return the delay of one update in seconds."""
-        index = update_index if self.scope == "per-update" else 0
-        uniform = keyed_uniform(self.seed, Purpose.DELAY, worker, round_index, index)
-        return self.factor(worker) * self.shape.quantile(uniform)
+        uniform = self.keys.uniform(worker, round_index, update_index)
+        return self.keys.factor(worker) * self.distribution.quantile(uniform)
 
 
-def _none(spec: Spec) -> Shape:
-    return Shape(0.0, lambda uniform: 0.0)
+@dataclass(frozen=True)
+class LawEntry:
+    """A row of the table of laws.
+
+    Attributes
+    ----------
+    make : callable
+        Makes the law; its parameters are read from the spec.
+    parameters : tuple
+        Its own parameters beside ``mean``.
+    has_mean : bool
+        Whether it takes ``mean``.
+    """
+
+    make: Callable[[Spec, Keys], DelayLaw]
+    parameters: tuple[Parameter | PartOfMean, ...] = ()
+    has_mean: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter that the law takes, as the user writes it."""
+        own = (parameter.name for parameter in self.parameters)
+        return (*(["mean"] if self.has_mean else []), *own, *SHARED_PARAMETERS)
 
 
-def _constant(spec: Spec) -> Shape:
-    mean = spec.duration("mean")
-    return Shape(mean, lambda uniform: mean)
+def _independent(
+    make: Callable[[Spec], d.Distribution],
+    *parameters: Parameter | PartOfMean,
+    has_mean: bool = True,
+) -> LawEntry:
+    return LawEntry(
+        lambda spec, keys: KeyedDelay(make(spec), keys), parameters, has_mean
+    )
 
 
-def _exponential(spec: Spec) -> Shape:
-    mean = spec.duration("mean")
-    return Shape(mean, lambda uniform: -mean * math.log1p(-uniform))
-
-
-LAWS: dict[str, tuple[tuple[str, ...], Callable[[Spec], Shape]]] = {
-    "none": ((), _none),
-    "constant": (("mean",), _constant),
-    "exponential": (("mean",), _exponential),
-}
-"""Name of a law: its own parameters, and what makes its distribution of them."""
+LAWS: Mapping[str, LawEntry] = MappingProxyType(
+    {
+        "none": _independent(d.none, has_mean=False),
+        "constant": _independent(d.constant),
+        "exponential": _independent(d.exponential),
+        "shifted-exponential": _independent(d.shifted_exponential, d.SHIFT),
+        "gamma": _independent(d.gamma, d.GAMMA_SHAPE),
+        "lognormal": _independent(d.lognormal, d.SIGMA),
+        "weibull": _independent(d.weibull, d.WEIBULL_SHAPE),
+        "pareto": _independent(d.pareto, d.PARETO_SHAPE),
+        "uniform": _independent(d.uniform, d.LOW),
+        "bimodal": _independent(d.bimodal, d.SLOW_SHARE, d.SLOWDOWN),
+        "markov": LawEntry(make_markov, MARKOV_PARAMETERS),
+    }
+)
+"""Every law by its name. One whose draws are not independent has a class of its own."""
 
 
 def parse_delay(text: str, seed: int, n_workers: int | None) -> DelayLaw:
@@ -108,7 +131,7 @@ def parse_delay(text: str, seed: int, n_workers: int | None) -> DelayLaw:
     text : str
         The law with its parameters. ``mean`` is a duration; ``scope`` is
         ``per-update`` (default) or ``per-round``; ``factors`` holds one multiplier
-        per worker, separated by slashes.
+        per worker, separated by slashes; the other parameters are those of the law.
     seed : int
         Key of the draws.
     n_workers : int or None
@@ -120,28 +143,6 @@ def parse_delay(text: str, seed: int, n_workers: int | None) -> DelayLaw:
         Naming the law or parameter, and what is allowed.
     """
     spec = parse_spec(text, "delay")
-    own_keys, make_shape = LAWS[choose(spec.name, LAWS, "delay law")]
-    spec.check_keys((*own_keys, *_SHARED_KEYS))
-    scope: Scope = (
-        "per-round"
-        if spec.choice("scope", ("per-update", "per-round"), "per-update")
-        == "per-round"
-        else "per-update"
-    )
-    return KeyedDelay(make_shape(spec), scope, seed, _factors(spec, n_workers))
-
-
-def _factors(spec: Spec, n_workers: int | None) -> tuple[float, ...]:
-    if "factors" not in spec.parameters:
-        return ()
-    where = f"factors of {spec.name!r}"
-    texts = spec.parameters["factors"].split("/")
-    factors = tuple(parse_number(part, where) for part in texts)
-    if n_workers is not None and len(factors) != n_workers:
-        raise InputError(
-            f"{where} must hold one number per worker: "
-            f"{n_workers} workers, got {len(factors)}"
-        )
-    if min(factors) < 0:
-        raise InputError(f"{where} must not be negative, got {min(factors):g}")
-    return factors
+    law = LAWS[choose(spec.name, LAWS, "delay law")]
+    spec.check_keys(law.names)
+    return law.make(spec, read_keys(spec, seed, n_workers))

@@ -1,4 +1,4 @@
-"""Keyed draws, delay laws and faults."""
+"""Keyed draws and faults."""
 
 import itertools
 import signal
@@ -10,7 +10,6 @@ from stsyn_mpi import faults
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import InjectedFault, parse_faults
 from stsyn_mpi.rng import Purpose, keyed_generator, keyed_uniform
-from stsyn_mpi.simulation.delays import parse_delay
 
 
 def test_every_part_of_a_key_makes_another_stream():
@@ -36,63 +35,6 @@ def test_draws_are_the_same_on_every_machine():
 
 def test_largest_seed_is_a_key():
     assert 0 <= keyed_uniform(2**63 - 1, Purpose.DELAY, 2**31, 2**40, 2**31) < 1
-
-
-@pytest.mark.parametrize(("text", "mean"), [("none", 0), ("constant:mean=20ms", 0.02)])
-def test_laws_without_chance(text, mean):
-    law = parse_delay(text, seed=0, n_workers=4)
-    assert law.mean == mean
-    assert {law.draw(m, j, i) for m in (0, 3) for j in (0, 9) for i in (0, 5)} == {mean}
-
-
-def test_exponential_has_its_mean_variance_and_tail():
-    law = parse_delay("exponential:mean=20ms", seed=3, n_workers=None)
-    drawn = np.array([law.draw(m, j, i) for m, j, i in np.ndindex(4, 25, 100)])
-    error = 0.02 / np.sqrt(drawn.size)
-    assert law.mean == 0.02
-    assert abs(drawn.mean() - 0.02) < 4 * error
-    assert abs(drawn.std() - 0.02) < 8 * error
-    assert abs((drawn > 0.06).mean() - np.exp(-3)) < 4 * np.sqrt(
-        np.exp(-3) / drawn.size
-    )
-
-
-def test_per_round_draws_once_for_all_updates_of_a_round():
-    law = parse_delay("exponential:mean=1,scope=per-round", seed=3, n_workers=None)
-    assert law.scope == "per-round"
-    assert len({law.draw(1, 5, i) for i in range(10)}) == 1
-    assert len({law.draw(m, j, 0) for m in range(3) for j in range(3)}) == 9
-
-
-def test_per_update_draws_for_each():
-    law = parse_delay("exponential:mean=1", seed=3, n_workers=None)
-    assert law.scope == "per-update"
-    assert len({law.draw(1, 5, i) for i in range(10)}) == 10
-
-
-def test_factors_scale_the_very_same_draws():
-    plain = parse_delay("exponential:mean=1", seed=3, n_workers=2)
-    scaled = parse_delay("exponential:mean=1,factors=1/4", seed=3, n_workers=2)
-    assert scaled.draw(0, 1, 2) == plain.draw(0, 1, 2)
-    assert scaled.draw(1, 1, 2) == 4 * plain.draw(1, 1, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("exponental:mean=1", "did you mean 'exponential'"),
-        ("exponential", "needs mean="),
-        ("exponential:mean=-1", "mean of 'exponential' must be a duration"),
-        ("constant:mean=1,scope=per-batch", "allowed are per-update, per-round"),
-        ("constant:mean=1,factors=1/2", "3 workers, got 2"),
-        ("constant:mean=1,factors=1/x/2", "factors of 'constant' must be a finite"),
-        ("constant:mean=1,factors=1/-1/2", "must not be negative, got -1"),
-        ("none:mean=1", "has no parameter 'mean'"),
-    ],
-)
-def test_bad_laws_are_refused(text, message):
-    with pytest.raises(InputError, match=message):
-        parse_delay(text, seed=0, n_workers=3)
 
 
 @pytest.fixture
