@@ -206,7 +206,7 @@ def _has_core_of_its_own(wait: str, world: World) -> bool:
 def _collect(root: Root, writer: RunWriter) -> Outcome:
     """Run the root and complete its file: only then may anybody leave."""
     finish = root.run()
-    writer.write_final_params(root.final_host_params())
+    writer.write_final_params(root.model.to_host())
     writer.set_state(RunState(finish.outcome.value), finish.reason)
     writer.close()
     LOG.info("%s: %s; run file %s", finish.outcome.value, finish.reason, writer.path)

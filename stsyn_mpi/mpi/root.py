@@ -5,7 +5,6 @@ knows where they are.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,11 @@ from mpi4py import MPI
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.mpi import wire
+from stsyn_mpi.mpi.global_model import GlobalModel
 from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
 from stsyn_mpi.mpi.signals import SignalBox
-from stsyn_mpi.mpi.transfer import receive_vector, send_vector
-from stsyn_mpi.mpi.vectors import ModelStore, UploadPool
+from stsyn_mpi.mpi.transfer import send_vector
+from stsyn_mpi.mpi.uploads import UploadDesk, UploadPool
 from stsyn_mpi.mpi.wire import Field, Kind, rank_of
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
@@ -45,8 +45,7 @@ class RankFailed(Exception):
 class RootParts:
     """What a root is made of.
 
-    ``report`` is called with each round's record and each evaluation, after both
-    are in the run file.
+    ``report`` is called with each round's record and each evaluation.
     """
 
     backend: Backend
@@ -75,7 +74,7 @@ class Root:
 
     Attributes
     ----------
-    models, uploads
+    model, uploads
         The root's parameter vectors.
     requests
         Pending messages.
@@ -90,20 +89,15 @@ class Root:
     ) -> None:
         n_workers = coordinator.terms.n_workers
         self._comm, self._coordinator, self._parts = comm, coordinator, parts
-        self._backend = parts.backend
-        self.models = ModelStore(parts.backend, parts.initial_params)
-        n_params = parts.initial_params.shape[0]
-        self.uploads = UploadPool(parts.backend, n_params, parts.n_upload_buffers)
-        self._total = parts.backend.zeros(n_params)
+        backend, initial = parts.backend, parts.initial_params
         self.requests = RequestTable(comm, n_workers, blocks=parts.blocks)
+        self.model = GlobalModel(backend, parts.server_step, initial)
+        pool = UploadPool(backend, initial.shape[0], parts.n_upload_buffers)
+        self.uploads = UploadDesk(comm, backend, self.requests, pool, self._is_late)
         self._slots = [0] * n_workers
         self._known_lost: set[int] = set()
-        self._announced: deque[do.ReceiveUpload] = deque()
-        self._receiving: dict[int, int] = {}
         self._timings = RoundTimings()
         self._closed_timings = self._timings
-        self._record: do.RecordRound | None = None
-        self._is_total_stale = False
         self._deadline_t = float("inf")
         self.has_begun = False
         self._start_t = time.perf_counter()
@@ -148,7 +142,7 @@ class Root:
 
     def flush(self) -> None:
         """Write what is known of closed rounds, and the events since."""
-        self._commit_record()
+        self._parts.recorder.commit()
         self._parts.recorder.flush_events()
 
     def _await_evaluations(self) -> None:
@@ -157,14 +151,6 @@ class Root:
             self._take_evaluations()
             time.sleep(POLL_PAUSE_S)
         self._raise_evaluator_failure()
-
-    def final_host_params(self) -> np.ndarray:
-        """Return the newest model in host memory, shape (n_params,), float32."""
-        return self._backend.to_host(self.models.vector(self.models.current))
-
-    def leave(self) -> None:
-        """Cancel the receives that are still posted."""
-        self.requests.cancel_receives()
 
     # From requests to events
 
@@ -180,7 +166,8 @@ class Root:
         """Feed what one look has brought, all with one time stamp."""
         t = self._now()
         for worker in sorted(self.requests.lost - self._known_lost):
-            self._forget(worker)
+            self._known_lost.add(worker)
+            self.uploads.forget(worker)
             self._feed(ev.WorkerLost(t, worker))
         for line, worker in done:
             self.requests.clear(line, worker)
@@ -193,27 +180,17 @@ class Root:
             else:
                 self._handle_model_sent(line, worker, t)
 
-    def _forget(self, worker: int) -> None:
-        """Give up what a dead worker was sending; MPI may still write to its buffer."""
-        self._known_lost.add(worker)
-        kept = [command for command in self._announced if command.worker != worker]
-        self._announced = deque(kept)
-        if (round_index := self._receiving.pop(worker, None)) is not None:
-            self.uploads.abandon(worker, round_index)
-        self._receive_announced()
-
     def _handle_model_sent(self, line: Line, worker: int, t: float) -> None:
         if line is Line.MODEL:
-            self.models.unpin(self._slots[worker])
+            self.model.store.unpin(self._slots[worker])
         other = Line.HEADER if line is Line.MODEL else Line.MODEL
         if not self.requests.is_pending(other, worker):
             self._timings.last_delivery_t = t
             self._feed(ev.ModelDelivered(t, worker))
 
     def _handle_payload(self, worker: int, t: float) -> None:
-        round_index = self._receiving.pop(worker)
-        vector = self.uploads.newest(worker, round_index)
-        is_finite = self._backend.is_finite(vector)
+        round_index, vector = self.uploads.received(worker)
+        is_finite = self._parts.backend.is_finite(vector)
         self._feed(ev.UploadReceived(t, worker, round_index, is_finite))
 
     def _handle_control(self, worker: int, t: float) -> None:
@@ -251,6 +228,9 @@ class Root:
             return ev.AliveReported(t, worker)
         raise ValueError(f"control message of kind {kind.name} from worker {worker}")
 
+    def _is_late(self, worker: int) -> bool:
+        return self._coordinator.workers[worker].is_late
+
     def _answers_now(self, worker: int, round_index: int) -> bool:
         """Whether an answer holds the work of the open round."""
         is_working = self._coordinator.workers[worker].is_working
@@ -260,7 +240,7 @@ class Root:
         """Serve what does not arrive as a message: signals, evaluations, time."""
         # Writing takes a core for milliseconds in which the workers take up the model.
         if is_idle and time.perf_counter() - self.requests.news_t > _SETTLED_S:
-            self._commit_record()
+            self._parts.recorder.commit()
         number = self._parts.signals.received
         if number and not self._has_told_stop:
             self._has_told_stop = True
@@ -280,11 +260,9 @@ class Root:
 
     def _take_evaluations(self) -> None:
         while (result := self._parts.evaluator.take()) is not None:
-            self.models.unpin(result.slot)
-            if self._record is not None and result.round == self._record.record.round:
-                self._commit_record()
+            self.model.store.unpin(result.slot)
             accuracy = result.evaluation.accuracy
-            self._parts.recorder.writer.fill_evaluation(
+            self._parts.recorder.fill_evaluation(
                 result.round, result.evaluation.loss, accuracy, result.eval_s
             )
             self._parts.report(result)
@@ -300,12 +278,11 @@ class Root:
         if np.isnan(self._timings.first_send_t):
             self._timings.first_send_t = self._now()
         worker = command.worker
-        slot = self.models.pin(self.models.current)
-        self._slots[worker] = slot
+        self._slots[worker], vector = self.model.take()
         header = wire.pack_model_header(self.requests.headers[worker], command)
         self.requests.post(Line.HEADER, worker, header)
-        vector, rank = self.models.vector(slot), rank_of(worker)
-        request = send_vector(self._comm, self._backend, vector, rank)
+        backend, rank = self._parts.backend, rank_of(worker)
+        request = send_vector(self._comm, backend, vector, rank)
         self.requests.put(Line.MODEL, worker, request)
 
     def _halt_workers(self, command: do.HaltWorkers) -> None:
@@ -315,77 +292,40 @@ class Root:
             self.requests.post(Line.CONTROL_OUT, worker, words)
 
     def _receive_upload(self, command: do.ReceiveUpload) -> None:
-        self._announced.append(command)
-        self._receive_announced()
-
-    def _receive_announced(self) -> None:
-        """Post receives in order of announcement while there are buffers."""
-        while self._announced:
-            worker, round_index = self._announced[0].worker, self._announced[0].round
-            if self.requests.is_pending(Line.PAYLOAD, worker):
-                return
-            vector = self.uploads.acquire(worker, round_index, self._n_stuck)
-            if vector is None:
-                return
-            self._announced.popleft()
-            self._receiving[worker] = round_index
-            rank = rank_of(worker)
-            request = receive_vector(self._comm, self._backend, vector, rank)
-            self.requests.put(Line.PAYLOAD, worker, request)
-
-    def _n_stuck(self) -> int:
-        """Count receives from workers that may never go on."""
-        return sum(self._coordinator.workers[w].is_late for w in self._receiving)
+        self.uploads.announce(command.worker, command.round)
 
     def _aggregate(self, command: do.Aggregate) -> None:
         start_t = time.perf_counter()
-        if self._is_total_stale:
-            self._total[...], self._is_total_stale = 0.0, False
-        upload = self.uploads.vector(command.worker, command.round)
-        base = self.models.vector(self.models.current)
-        self._backend.add_scaled_difference(self._total, command.weight, upload, base)
+        upload = self.uploads.use(command.worker, command.round)
+        self.model.add(upload, command.weight)
         self.uploads.release(command.worker, command.round)
-        self._receive_announced()
         self._timings.aggregate_s += time.perf_counter() - start_t
 
     def _drop_upload(self, command: do.DropUpload) -> None:
-        self.uploads.release_newest(command.worker, command.round)
-        self._receive_announced()
+        self.uploads.drop(command.worker, command.round)
 
     def _update_model(self, command: do.UpdateModel) -> None:
         start_t = time.perf_counter()
         self._parts.faults.at_root(command.round)
-        self._commit_record()
-        slot = self.models.free_slot()
-        base, out = self.models.vector(self.models.current), self.models.vector(slot)
-        self._parts.server_step.apply(base, self._total, command.scale, out)
-        self.models.advance(slot)
-        self._is_total_stale = True
+        self.model.advance(command.scale)
         self._timings.aggregate_s += time.perf_counter() - start_t
         self._timings.complete_t = self._now()
         self._closed_timings, self._timings = self._timings, RoundTimings()
 
     def _evaluate_model(self, command: do.EvaluateModel) -> None:
-        slot = self.models.current
+        slot, vector = self.model.take()
         is_asked = self._parts.evaluator.submit(
-            command.round, slot, self.models.vector(slot), must=command.is_final
+            command.round, slot, vector, must=command.is_final
         )
-        if is_asked:
-            self.models.pin(slot)
+        if not is_asked:
+            self.model.store.unpin(slot)
 
     def _set_deadline(self, command: do.SetDeadline) -> None:
         self._deadline_t = command.t
 
     def _record_round(self, command: do.RecordRound) -> None:
-        self._commit_record()
-        self._record = command
-
-    def _commit_record(self) -> None:
-        """Commit the row of the last round, now that its successor is under way."""
-        if self._record is not None:
-            record, self._record = self._record, None
-            self._parts.recorder.commit(record.record, self._closed_timings)
-            self._parts.report(record)
+        self._parts.recorder.close_round(command.record, self._closed_timings)
+        self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
         self.end_workers = command.workers

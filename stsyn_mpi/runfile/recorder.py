@@ -9,7 +9,7 @@ import numpy as np
 from stsyn_mpi.protocol.events import Event
 from stsyn_mpi.protocol.journal import to_line
 from stsyn_mpi.protocol.records import RoundRecord
-from stsyn_mpi.runfile.writer import RunWriter
+from stsyn_mpi.runfile.writer import Row, RunWriter
 
 _SAME_IN_ROW = (
     "round",
@@ -76,6 +76,7 @@ class RunRecorder:
         self._records_events = records_events
         self._durations = {name: np.full(n_workers, nan) for name in _WORKER_DURATIONS}
         self._events: list[str] = []
+        self._pending: Row | None = None
 
     def note_event(self, event: Event) -> None:
         """Keep an event for the group ``/events``, if events are recorded."""
@@ -102,10 +103,16 @@ class RunRecorder:
             self.writer.append_events(self._events)
             self._events = []
 
-    def commit(self, record: RoundRecord, timings: RoundTimings) -> None:
-        """Commit the row of a closed round and start the next one empty."""
-        row = {name: getattr(record, name) for name in _SAME_IN_ROW}
-        row |= {
+    def close_round(self, record: RoundRecord, timings: RoundTimings) -> None:
+        """Make the row of a closed round, commit the one before, start afresh.
+
+        The row itself waits for `commit`: writing takes longer than making it, and
+        who drives the round knows a better moment.
+        """
+        self.commit()
+        row: Row = {name: getattr(record, name) for name in _SAME_IN_ROW}
+        row = {
+            **row,
             "wall_s": timings.complete_t,
             "kth_arrival_s": record.kth_arrival_t - timings.first_send_t,
             "collect_s": record.collected_t - record.closed_t,
@@ -117,9 +124,22 @@ class RunRecorder:
             "worker_updates": np.asarray(record.worker_updates),
             "worker_status": np.asarray(record.worker_status),
             "worker_staleness": np.asarray(record.worker_staleness),
+            **{f"worker_{name}": a.copy() for name, a in self._durations.items()},
         }
-        row |= {f"worker_{name}": array for name, array in self._durations.items()}
-        self.flush_events()
-        self.writer.commit_round(row)
+        self._pending = row
         for array in self._durations.values():
             array.fill(nan)
+
+    def commit(self) -> None:
+        """Commit the row of the last closed round, if that is still to be done."""
+        if self._pending is not None:
+            self.flush_events()
+            row, self._pending = self._pending, None
+            self.writer.commit_round(row)
+
+    def fill_evaluation(
+        self, round_index: int, loss: float, accuracy: float, eval_s: float
+    ) -> None:
+        """Fill the evaluation of a closed round's model in (mean loss, share, s)."""
+        self.commit()
+        self.writer.fill_evaluation(round_index, loss, accuracy, eval_s)
