@@ -69,8 +69,8 @@ def test_least_spell_makes_rounds_independent():
 
 def test_stationary_mean_and_variance():
     law = law_of()
-    # One draw a worker: independent draws of the stationary law.
-    drawn = np.array([law.draw(m, 5, 1) for m in range(4000)])
+    # One draw a worker, its first of a round: independent, also of its state.
+    drawn = np.array([law.draw(m, 5, 0) for m in range(4000)])
     fast = 0.02 / (0.75 + 0.25 * 5)
     square = 2 * fast**2 * (0.75 + 0.25 * 25)
     fourth = 24 * fast**4 * (0.75 + 0.25 * 625)
