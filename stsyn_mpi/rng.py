@@ -6,6 +6,7 @@ scheme, another order of arrivals or another number of workers could shift.
 
 from __future__ import annotations
 
+import threading
 from enum import IntEnum
 
 import numpy as np
@@ -62,3 +63,31 @@ def keyed_uniform(
 ) -> float:
     """Return the first double in [0, 1) of `keyed_generator`."""
     return keyed_generator(seed, purpose, worker, round_index, index).random()
+
+
+class KeyedUniforms(threading.local):
+    """`keyed_uniform` of one seed and purpose, at a tenth of the cost.
+
+    One bit generator is moved from key to key. Every thread that asks has its own.
+
+    Parameters
+    ----------
+    seed : int
+        The run's seed, 0 <= seed < 2**64.
+    purpose : Purpose
+        What the draws are for.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose) -> None:
+        self._bits = np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
+        self._generator = np.random.Generator(self._bits)
+        # A fresh generator's buffer is used up: the next word comes of the counter.
+        self._state = self._bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def at(self, worker: int = 0, round_index: int = 0, index: int = 0) -> float:
+        """Return `keyed_uniform` of this worker, round and index."""
+        counter = self._counter
+        counter[0], counter[1], counter[2], counter[3] = 0, index, round_index, worker
+        self._bits.state = self._state
+        return self._generator.random()

@@ -32,8 +32,9 @@ _HELP = {
     "weight_decay": "L2 weight decay.",
     "keep_optimizer_state": "Keep momentum when a new model arrives.",
     "seed": "Key of every random draw.",
-    "delay": "Injected delay: none | constant:mean=20ms | exponential:mean=20ms; with "
-    "scope=per-round, factors=1/1/2/4.",
+    "delay": "Injected delay: none, or LAW:mean=20ms with LAW constant | exponential | "
+    "shifted-exponential | gamma | lognormal | weibull | pareto | uniform | bimodal | "
+    "markov; with scope=per-round, factors=1/1/2/4; see docs/delays.md.",
     "fault": "Deliberate fault, as in sleep:worker=2,round=4,duration=2s; repeatable.",
     "eval_every": "Rounds between evaluations; 0: only the last model.",
     "out": "Run file. [default: a new name in runs/]",

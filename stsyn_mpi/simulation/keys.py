@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.rng import Purpose, keyed_uniform
+from stsyn_mpi.rng import KeyedUniforms, Purpose
 from stsyn_mpi.spec import Spec, choose, parse_number
 
 Scope = Literal["per-update", "per-round"]
@@ -31,6 +31,10 @@ class Keys:
     seed: int
     scope: Scope = "per-update"
     factors: tuple[float, ...] = ()
+    uniforms: KeyedUniforms = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uniforms", KeyedUniforms(self.seed, Purpose.DELAY))
 
     def factor(self, worker: int) -> float:
         """Return by how much worker ``worker`` is slower than the law says."""
@@ -39,7 +43,7 @@ class Keys:
     def uniform(self, worker: int, round_index: int, update_index: int) -> float:
         """Return the uniform in [0, 1) that an update's delay is made from."""
         index = update_index if self.scope == "per-update" else 0
-        return keyed_uniform(self.seed, Purpose.DELAY, worker, round_index, index)
+        return self.uniforms.at(worker, round_index, index)
 
 
 def read_keys(spec: Spec, seed: int, n_workers: int | None) -> Keys:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.rng import Purpose, keyed_uniform
+from stsyn_mpi.rng import KeyedUniforms
 from stsyn_mpi.simulation.distributions import (
     SLOWDOWN,
     exponential_quantile,
@@ -41,15 +41,15 @@ class SlowSpells:
 
     Attributes
     ----------
-    seed : int
-        Key of the states.
+    uniforms : KeyedUniforms
+        What the states are made from.
     slow_share : float
         Share of rounds in which a worker is slow, from the first round on.
     slow_rounds : float
         Mean length of a slow spell in rounds, at least 1 / (1 - slow_share).
     """
 
-    seed: int
+    uniforms: KeyedUniforms
     slow_share: float
     slow_rounds: float
     _latest: dict[int, tuple[int, bool]] = field(default_factory=dict, repr=False)
@@ -66,9 +66,7 @@ class SlowSpells:
 
     def _decided(self, worker: int, round_index: int) -> bool | None:
         """State that the round's uniform decides; None where it stays as it was."""
-        uniform = keyed_uniform(
-            self.seed, Purpose.DELAY, worker, round_index, _STATE_INDEX
-        )
+        uniform = self.uniforms.at(worker, round_index, _STATE_INDEX)
         if round_index == 0:
             return uniform < self.slow_share
         recovery = 1 / self.slow_rounds
@@ -142,6 +140,6 @@ def make_markov(spec: Spec, keys: Keys) -> MarkovDelay:
     return MarkovDelay(
         mean=spec.duration("mean"),
         slowdown=SLOWDOWN.read(spec),
-        spells=SlowSpells(keys.seed, share, slow_rounds),
+        spells=SlowSpells(keys.uniforms, share, slow_rounds),
         keys=keys,
     )

@@ -260,6 +260,7 @@ class LocalTrainer:
     def _is_halted_until(self, end_t: float) -> bool:
         """Sit a delay out; what a timer overshoots is taken off the next delay."""
         seconds = end_t - self._overshoot_s - time.perf_counter()
+        seconds = min(seconds, threading.TIMEOUT_MAX)
         is_halted = seconds > 0.0 and self._cancel.wait(seconds)
         self._overshoot_s = 0.0 if is_halted else time.perf_counter() - end_t
         return is_halted

@@ -164,7 +164,11 @@ def test_an_old_run_file_does_not_speak_for_a_job_that_never_wrote(
 def test_inside_a_launcher_a_rank_runs(monkeypatch):
     # The real module opens MPI when it is imported, and this process is no rank.
     seen = []
-    stand_in = SimpleNamespace(run_rank=lambda config: seen.append(config) or 0)
+    stand_in = SimpleNamespace(
+        run_rank=lambda config, signals: seen.append(config) or 0
+    )
+    # Signals are taken over for good, which this process must not do.
+    monkeypatch.setattr("stsyn_mpi.mpi.signals.SignalBox.install", lambda self: None)
     monkeypatch.setitem(sys.modules, "stsyn_mpi.run", stand_in)
     monkeypatch.setenv("PMI_RANK", "0")
     monkeypatch.setenv(launch.RUN_FILE_VARIABLE, "chosen.h5")

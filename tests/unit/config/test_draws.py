@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from stsyn_mpi import faults
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import InjectedFault, parse_faults
-from stsyn_mpi.rng import Purpose, keyed_generator, keyed_uniform
+from stsyn_mpi.rng import KeyedUniforms, Purpose, keyed_generator, keyed_uniform
 
 
 def test_every_part_of_a_key_makes_another_stream():
@@ -35,6 +36,21 @@ def test_draws_are_the_same_on_every_machine():
 
 def test_largest_seed_is_a_key():
     assert 0 <= keyed_uniform(2**63 - 1, Purpose.DELAY, 2**31, 2**40, 2**31) < 1
+
+
+def test_uniforms_moved_from_key_to_key_are_those_of_the_keys():
+    keys = [(0, 0, 0), (2, 3, 4), (2, 3, 5), (2**31, 2**40, 2**64 - 1), (2, 3, 4)]
+    uniforms = KeyedUniforms(2**63 - 1, Purpose.DELAY)
+    expected = [keyed_uniform(2**63 - 1, Purpose.DELAY, *key) for key in keys]
+    assert [uniforms.at(*key) for key in keys] == expected
+
+
+def test_every_thread_moves_a_generator_of_its_own():
+    uniforms = KeyedUniforms(1, Purpose.DELAY)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(uniforms.at, 1, 2, 3).result() == uniforms.at(1, 2, 3)
+        other = pool.submit(lambda: uniforms._bits).result()
+    assert other is not uniforms._bits
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from stsyn_mpi.simulation import markov
 from stsyn_mpi.simulation.delays import parse_delay
+from stsyn_mpi.simulation.markov import SlowSpells
 
 TEXT = "markov:mean=20ms,slow_share=0.25,slowdown=5,slow_rounds=6"
 
@@ -27,12 +27,12 @@ def states():
 def counted(monkeypatch):
     keys = []
 
-    def counting(*key):
+    def counting(uniforms, *key):
         keys.append(key)
-        return original(*key)
+        return original(uniforms, *key)
 
-    original = markov.keyed_uniform
-    monkeypatch.setattr(markov, "keyed_uniform", counting)
+    original = SlowSpells._decided
+    monkeypatch.setattr(SlowSpells, "_decided", counting)
     return keys
 
 
