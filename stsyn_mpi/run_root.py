@@ -220,7 +220,8 @@ def _end(root: Root, everyone: list[Place], timeout_s: float, code: int) -> None
         root.requests.cancel_receives()
         return
     LOG.warning("ranks %s did not answer at the end", silent)
-    elsewhere = startup.kill_hung(everyone, silent)
+    lost = {rank_of(worker) for worker in root.requests.lost}
+    elsewhere = startup.kill_hung(everyone, [r for r in silent if r not in lost])
     if elsewhere:
         LOG.warning("ranks %s are on other nodes: end them there", elsewhere)
     startup.leave_at_once(code)
@@ -254,7 +255,8 @@ def _fail(
         print(f"stsyn-mpi: {disk_error}", file=sys.stderr, flush=True)
     if root is not None and has_begun:
         try:
-            deaf = dismiss_after_failure(root.requests, timeout_s)
-            startup.kill_hung(everyone, [rank_of(worker) for worker in deaf])
+            deaf = set(dismiss_after_failure(root.requests, timeout_s))
+            hung = sorted(deaf - root.requests.lost)
+            startup.kill_hung(everyone, [rank_of(worker) for worker in hung])
         finally:
             startup.leave_at_once(EXIT_FAILED)

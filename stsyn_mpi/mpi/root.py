@@ -129,7 +129,7 @@ class Root:
         self.has_begun = True
         for worker in self.requests.workers:
             self.requests.listen(worker)
-        self._start_t = time.perf_counter()
+        self._start_t = self.requests.news_t = time.perf_counter()
         self._feed(ev.RunStarted(0.0))
         while self._finish is None:
             is_collecting = self._coordinator.round.is_closed
@@ -185,7 +185,9 @@ class Root:
             self.model.store.unpin(self._slots[worker])
         other = Line.HEADER if line is Line.MODEL else Line.MODEL
         if not self.requests.is_pending(other, worker):
-            self._timings.last_delivery_t = t
+            base_round = self._coordinator.workers[worker].base_round
+            if base_round == self._coordinator.round.view.round_index:
+                self._timings.last_delivery_t = t
             self._feed(ev.ModelDelivered(t, worker))
 
     def _handle_payload(self, worker: int, t: float) -> None:
@@ -233,8 +235,9 @@ class Root:
 
     def _answers_now(self, worker: int, round_index: int) -> bool:
         """Whether an answer holds the work of the open round."""
-        is_working = self._coordinator.workers[worker].is_working
-        return is_working and round_index == self._coordinator.round.view.round_index
+        state = self._coordinator.workers[worker]
+        is_counted = state.is_working and not state.is_late
+        return is_counted and round_index == self._coordinator.round.view.round_index
 
     def _look_around(self, *, is_idle: bool) -> None:
         """Serve what does not arrive as a message: signals, evaluations, time."""
@@ -257,6 +260,7 @@ class Root:
                 self._handle_all(done)
             self._deadline_t = float("inf")
             self._feed(ev.DeadlinePassed(self._now()))
+            self.uploads.make_up()
 
     def _take_evaluations(self) -> None:
         while (result := self._parts.evaluator.take()) is not None:

@@ -223,7 +223,10 @@ def end_job(world: World, code: int) -> None:
 
 
 def kill_hung(everyone: list[Place], ranks: list[int]) -> list[int]:
-    """Kill hung ranks on this node; return the ranks that are elsewhere."""
+    """Kill hung ranks on this node; return the ranks that are elsewhere.
+
+    They must be alive: the process number of a dead rank may be somebody else's.
+    """
     here = socket.gethostname()
     elsewhere = []
     for rank in ranks:
@@ -237,5 +240,5 @@ def kill_hung(everyone: list[Place], ranks: list[int]) -> list[int]:
 def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return

@@ -129,6 +129,10 @@ class UploadDesk:
         self.pool.release_newest(worker, round_index)
         self._receive()
 
+    def make_up(self) -> None:
+        """Make up for buffers of workers that have become stuck."""
+        self._receive()
+
     def forget(self, worker: int) -> None:
         """Give up what a dead worker was sending; MPI may still write to its buffer."""
         kept = [item for item in self._announced if item[0] != worker]

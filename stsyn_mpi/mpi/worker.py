@@ -100,6 +100,7 @@ class Worker:
             Whatever a fault or MPI raises in this thread; `fail` reports it.
         """
         self._trainer.start()
+        self._heard_t = time.perf_counter()
         self._listen()
         while self._farewell is None:
             if self._is_forsaken():

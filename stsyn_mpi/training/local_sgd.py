@@ -120,7 +120,8 @@ class LocalTrainer:
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
     def start(self) -> None:
-        """Start the compute thread."""
+        """Start the compute thread; from now on the worker waits for a model."""
+        self._free_since_t = time.perf_counter()
         self._thread.start()
 
     def warm_up(self) -> None:
@@ -259,8 +260,8 @@ class LocalTrainer:
 
     def _is_halted_until(self, end_t: float) -> bool:
         """Sit a delay out; what a timer overshoots is taken off the next delay."""
-        seconds = end_t - self._overshoot_s - time.perf_counter()
-        seconds = min(seconds, threading.TIMEOUT_MAX)
+        end_t -= self._overshoot_s
+        seconds = min(end_t - time.perf_counter(), threading.TIMEOUT_MAX)
         is_halted = seconds > 0.0 and self._cancel.wait(seconds)
         self._overshoot_s = 0.0 if is_halted else time.perf_counter() - end_t
         return is_halted

@@ -113,6 +113,19 @@ def test_worker_that_dies_in_its_upload_frees_its_place(
         assert np.all(used + run.column("updates_dropped") == done)
 
 
+def test_worker_that_stops_in_its_upload_is_made_up_for(start_patched, tmp_path):
+    path = tmp_path / "run.h5"
+    delay = ("--delay", "constant:mean=5ms,factors=0.1/1/2", "--model", "softmax")
+    options = ("-K", 3, "-U", 2, "--alive-interval", "100ms", *delay)
+    patch = IN_AN_UPLOAD.replace("die()", "stop()")
+    few = ("--upload-buffers", 1, "--rounds", 12, "--time-limit", "30s")
+    job = start_patched(4, patch, "--out", path, *options, *few)
+    job.wait()
+    with open_run(path) as run:
+        assert run.state is RunState.DONE
+        assert np.all(run.column("n_uploaders")[-5:] == 2)
+
+
 @pytest.mark.parametrize("wait", ["block", "poll"])
 def test_silent_workers_do_not_make_the_root_deaf(start, tmp_path, wait):
     """Its only worker is stopped: deadlines and signals still reach the root."""

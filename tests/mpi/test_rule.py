@@ -73,6 +73,29 @@ def test_updates_group_holds_every_update(run):
     )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-K", 2, "--delay", "exponential:mean=1ms"),
+        ("--strategy", "local-sgd"),
+        ("--strategy", "local-sgd", "--delay", "constant:mean=5ms,factors=0/1/10"),
+    ],
+)
+def test_durations_stand_in_the_round_they_belong_to(train, options):
+    """Rounds may follow each other faster than their rows are written."""
+    fast = ("-U", 2, "--rounds", 40, "--eval-every", 0, "--model", "softmax")
+    run = train(3, *fast, *options)
+    updates = run.updates()
+    completed = updates["completed"] == 1
+    rows = updates["round"][completed], updates["worker"][completed]
+    for column, part in (("compute", "work_s"), ("injected", "injected_s")):
+        expected = np.zeros((run.n_rounds, 3))
+        np.add.at(expected, rows, updates[part][completed])
+        recorded = run.column(f"worker_{column}_s")
+        np.testing.assert_allclose(recorded, expected, atol=1e-9, err_msg=column)
+    assert np.all(run.column("worker_idle_s") >= 0)
+
+
 @pytest.mark.parametrize("strategy", ["stsyn", "local-sgd"])
 def test_waiting_for_all_is_sequential_local_sgd(train, strategy):
     options = ("--strategy", strategy, "-K", 3, "-U", 4, "--rounds", 5)
