@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from stsyn_mpi.config import TrainConfig
-from stsyn_mpi.errors import InputError
+from stsyn_mpi.errors import EXIT_BAD_INPUT, InputError
 from stsyn_mpi.mpi.launch import launched_by_mpi, limit_blas
+from stsyn_mpi.refusal import refuse
 
 if TYPE_CHECKING:
     from stsyn_mpi.assembly import ModelFactory
@@ -31,14 +32,17 @@ def train(
     Returns
     -------
     int
-        Exit code of this rank: 0 done, 1 failed, 3 too few workers left. Where a rank
-        failed or cannot be reached the process ends here.
-
-    Raises
-    ------
-    InputError
-        On every rank, if an option is wrong or no launcher started this process.
+        Exit code of this rank: 0 done, 1 failed, 2 bad input (rank 0 prints one
+        line), 3 too few workers left. Where a rank failed or cannot be reached the
+        process ends here.
     """
+    try:
+        return _train(model, data, options)
+    except InputError as error:
+        return refuse(str(error), EXIT_BAD_INPUT)
+
+
+def _train(model: str | ModelFactory, data: str, options: dict[str, Any]) -> int:
     if not launched_by_mpi(os.environ):
         raise InputError("no MPI launcher started this script: use mpirun -n RANKS")
     name = {"model": model} if isinstance(model, str) else {}

@@ -11,6 +11,7 @@ from stsyn_mpi import __version__
 from stsyn_mpi.arrays import Backend, select_backend
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import Dataset, open_dataset
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import FaultPlan, parse_faults
 from stsyn_mpi.models import Model, build_model
 from stsyn_mpi.training.schedules import parse_schedule
@@ -86,3 +87,10 @@ def assemble(
         return build_model(resolved.model, backend, shape, n_classes)
 
     return Job(resolved, backend, data, faults, build)
+
+
+def complaint_of(error: InputError | MemoryError) -> str:
+    """Return the line by which a rank refuses its input."""
+    if isinstance(error, MemoryError):
+        return f"data, model or batch size need more memory than there is: {error}"
+    return str(error)

@@ -39,6 +39,8 @@ def check(config: TrainConfig) -> None:
         choose(getattr(config, name), allowed, flag(name))
     _check_counts(config)
     _check_numbers(config)
+    if config.out == "":
+        _refuse("out", config.out, "the name of a file")
     _check_laws(config)
 
 
@@ -73,7 +75,8 @@ def _check_numbers(config: TrainConfig) -> None:
         if value is None:
             continue
         if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
-            _refuse(name, value, "positive" if name in positive else ">= 0")
+            allowed = "positive" if name in positive else ">= 0"
+            _refuse(name, value, f"{allowed} and finite")
     if not 0 <= config.momentum < 1:
         _refuse("momentum", config.momentum, "in 0 <= momentum < 1")
     if config.nesterov and config.momentum == 0:

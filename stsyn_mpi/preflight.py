@@ -74,10 +74,14 @@ def check_run_file(path: Path, force: bool) -> None:
     InputError
         If it exists and ``force`` is not set, or its folder cannot be written.
     """
+    from stsyn_mpi.runfile.creation import check_replaceable
+
     if path.is_dir():
         raise InputError(f"--out {str(path)!r} is a folder; name a file")
     if path.exists() and not force:
         raise InputError(f"--out {str(path)!r} exists; --force overwrites it")
+    if path.exists():
+        check_replaceable(path)
     check_folder(path.parent, "--out")
 
 

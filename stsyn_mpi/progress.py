@@ -4,6 +4,7 @@ import logging
 import socket
 import sys
 import time
+from math import isnan
 from pathlib import Path
 
 from stsyn_mpi.config import TrainConfig
@@ -30,7 +31,7 @@ def set_up_logging(config: TrainConfig, rank: int) -> None:
         path = Path(config.log_dir) / f"rank-{rank:04d}.log"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(path, mode="w"))
+            handlers.append(logging.FileHandler(path))
         except OSError as error:
             raise InputError(f"--log-dir: cannot write {path}: {error}") from None
     where = f"rank {rank} ({socket.gethostname()})"
@@ -65,6 +66,7 @@ class Progress:
             self._round = news.record.round + 1
             self._train_loss = news.record.train_loss
             self._name_missing(news)
+            LOG.debug("%s", news.record)
         now = time.perf_counter()
         if now - self._said_t >= _LINE_INTERVAL_S:
             self._said_t = now
@@ -72,10 +74,11 @@ class Progress:
 
     def line(self) -> str:
         """Return the state of the run in one line."""
+        accuracy = "-" if isnan(self._accuracy) else f"{self._accuracy:.4f}"
         return (
             f"{time.perf_counter() - self._start_t:7.1f} s  "
             f"round {self._round}{self._bound}  "
-            f"train loss {self._train_loss:.4f}  test accuracy {self._accuracy:.4f}"
+            f"train loss {self._train_loss:.4f}  last test accuracy {accuracy}"
         )
 
     def _name_missing(self, news: RecordRound) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stsyn_mpi.arrays import Array
-from stsyn_mpi.assembly import Job, ModelFactory, assemble
+from stsyn_mpi.assembly import Job, ModelFactory, assemble, complaint_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import (
     EXIT_DONE,
@@ -64,8 +64,8 @@ def run_root(
         job = assemble(config, world.n_workers, make_model)
         job.backend.activate()
         evaluation, initial = build_evaluation(job)
-    except InputError as error:
-        complaint = str(error)
+    except (InputError, MemoryError) as error:
+        complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(len(initial)))
     everyone = startup.places(world)
@@ -81,11 +81,10 @@ def run_root(
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
         LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
-        outcome = _collect(root, writer)
+        outcome = _collect(root, writer, progress)
     except BaseException as error:
         _fail(root, writer, everyone, error, _farewell_s(job))
         raise
-    LOG.info("%s", progress.line())
     _end(root, everyone, _farewell_s(job), _EXIT_CODES[outcome])
     return _EXIT_CODES[outcome]
 
@@ -203,12 +202,16 @@ def _has_core_of_its_own(wait: str, world: World) -> bool:
     return wait == "block"
 
 
-def _collect(root: Root, writer: RunWriter) -> Outcome:
+def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
     """Run the root and complete its file: only then may anybody leave."""
     finish = root.run()
     writer.write_final_params(root.model.to_host())
     writer.set_state(RunState(finish.outcome.value), finish.reason)
     writer.close()
+    LOG.info("%s", progress.line())
+    if root.n_skipped_evaluations:
+        skipped = root.n_skipped_evaluations
+        LOG.info("%d evaluations skipped: one was still running", skipped)
     LOG.info("%s: %s; run file %s", finish.outcome.value, finish.reason, writer.path)
     return finish.outcome
 

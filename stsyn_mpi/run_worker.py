@@ -2,7 +2,7 @@
 
 import traceback
 
-from stsyn_mpi.assembly import Job, ModelFactory, assemble
+from stsyn_mpi.assembly import Job, ModelFactory, assemble, complaint_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
@@ -77,8 +77,8 @@ def run_worker(
         job = assemble(config, world.n_workers, make_model)
         job.backend.activate()
         trainer, n_params = build_trainer(job, worker_of(world.rank))
-    except InputError as error:
-        complaint = str(error)
+    except (InputError, MemoryError) as error:
+        complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(n_params))
     startup.places(world)

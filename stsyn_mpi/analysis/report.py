@@ -110,9 +110,10 @@ def _figures(summary: RunSummary) -> list[tuple[str, str]]:
         ),
         (
             "irregular",
-            f"{counts['n_late']} late, {counts['n_stale']} stale messages, "
+            f"{counts['n_late']} times late, {counts['n_stale']} stale messages, "
             f"{counts['uploads_refused']} uploads refused",
         ),
+        ("missing", _missing(summary)),
     ]
 
 
@@ -184,6 +185,15 @@ def _duration(seconds: float | None) -> str:
     if seconds < 3600:
         return f"{seconds:.1f} s"
     return f"{seconds / 3600:.2f} h"
+
+
+def _missing(summary: RunSummary) -> str:
+    """Name the workers that were lost, or hung at the end."""
+    lost = ", ".join(str(worker) for worker in summary.lost_workers)
+    hung = ", ".join(str(worker) for worker in summary.hung_workers)
+    parts = [f"worker {lost} lost"] if lost else []
+    parts += [f"worker {hung} hung or late at the end"] if hung else []
+    return "; ".join(parts) or "nobody"
 
 
 def _bytes(value: int | None) -> str:

@@ -79,6 +79,8 @@ class RunSummary:
     uploaders_mean: float | None
     counts: dict[str, int | None]
     workers: tuple[WorkerSummary, ...]
+    lost_workers: tuple[int, ...]
+    hung_workers: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
@@ -104,7 +106,7 @@ def summarise(run: Run) -> RunSummary:
         If no round is committed.
     """
     if not run.n_rounds:
-        raise InputError(f"{run.path} holds no committed round yet ({run.standing()})")
+        raise InputError(f"{run.path} holds no committed round ({run.standing()})")
     accuracy, wall = run["test_accuracy"], run["wall_s"]
     evaluated = np.flatnonzero(np.isfinite(accuracy))
     last = int(evaluated[-1]) if len(evaluated) else None
@@ -126,7 +128,15 @@ def summarise(run: Run) -> RunSummary:
         uploaders_mean=_mean_count(run["n_uploaders"]),
         counts={name: _total(run[name]) for name in COUNTS},
         workers=_summarise_workers(run),
+        lost_workers=_absent(run, WorkerStatus.LOST),
+        hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
     )
+
+
+def _absent(run: Run, *codes: WorkerStatus) -> tuple[int, ...]:
+    """Return the workers with one of these codes in the last round."""
+    last = run.column("worker_status", run.n_rounds - 1)[0]
+    return tuple(int(worker) for worker in np.flatnonzero(np.isin(last, codes)))
 
 
 def _short_config(run: Run) -> dict[str, Any]:

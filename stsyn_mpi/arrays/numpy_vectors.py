@@ -116,8 +116,9 @@ class NumpyVectors:
         """Tell whether no element is NaN or infinite; stops at the first that is."""
         # One pass of BLAS: a sum of squares is finite only if every element is. Very
         # large elements overflow it too, and only then the elements are looked at.
-        if np.isfinite(np.dot(vector, vector)):
-            return True
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(np.dot(vector, vector)):
+                return True
         for part in _blocks(vector.size):
             flags = self._scratch.take("flags", part.stop - part.start, "bool")
             if not np.isfinite(vector[part], out=flags).all():

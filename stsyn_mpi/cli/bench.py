@@ -20,7 +20,11 @@ _MEANING = {
 
 @click.command()
 @click.option(
-    "--rounds", default=100, show_default=True, help="Rounds of the overhead's run."
+    "--rounds",
+    default=100,
+    show_default=True,
+    type=click.IntRange(2, 100_000),
+    help="Rounds of the overhead's run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench(rounds: int, as_json: bool) -> None:
@@ -30,10 +34,7 @@ def bench(rounds: int, as_json: bool) -> None:
     the workers' first U updates really took. It takes about a minute.
     """
     from stsyn_mpi.bench.measures import measure_idle, measure_overhead, measure_start
-    from stsyn_mpi.errors import InputError
 
-    if rounds < 2:
-        raise InputError(f"--rounds must be 2 or more, got {rounds}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         figures = measure_start(folder) | measure_idle(folder)

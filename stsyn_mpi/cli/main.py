@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -19,6 +17,7 @@ from stsyn_mpi.errors import (
     InputError,
     RunFailure,
 )
+from stsyn_mpi.refusal import refuse
 
 COMMANDS = {
     "train": "Train a model on MPI ranks.",
@@ -30,7 +29,6 @@ COMMANDS = {
 
 The lines stand here so that ``--help`` imports no command.
 """
-_QUIET_SECONDS = 1.0
 
 
 class LazyGroup(click.Group):
@@ -95,24 +93,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
             list(given), prog_name="stsyn-mpi", standalone_mode=False, obj=given
         )
     except InputError as error:
-        return _refuse(str(error), EXIT_BAD_INPUT)
+        return refuse(str(error), EXIT_BAD_INPUT)
     except click.ClickException as error:
-        return _refuse(error.format_message(), EXIT_BAD_INPUT)
+        return refuse(error.format_message(), EXIT_BAD_INPUT)
     except RunFailure as error:
-        return _refuse(str(error), EXIT_FAILED)
+        return refuse(str(error), EXIT_FAILED)
     except (click.Abort, KeyboardInterrupt):
-        return _refuse("interrupted", EXIT_FAILED)
+        return refuse("interrupted", EXIT_FAILED)
     return result if isinstance(result, int) else EXIT_DONE
-
-
-def _refuse(message: str, code: int) -> int:
-    from stsyn_mpi.mpi.launch import rank_in
-
-    if rank_in(os.environ):
-        # All ranks read the same options. A launcher may end the job as soon as one
-        # leaves, so the others give rank 0, which prints the line, time to do so.
-        time.sleep(_QUIET_SECONDS)
-        return code
-    line = " ".join(message.splitlines())
-    print(f"stsyn-mpi: error: {line}", file=sys.stderr, flush=True)
-    return code

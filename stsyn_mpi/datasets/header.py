@@ -1,6 +1,7 @@
 """Open a data file and check everything that it declares."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -33,6 +34,9 @@ def open_data_file(path: Path) -> h5py.File:
         If it does not exist, cannot be read, or is no complete HDF5 file.
     """
     if not is_file(path):
+        with suppress(OSError):
+            if path.is_dir():
+                raise InputError(f"data {str(path)!r} is a folder, not a data file")
         raise InputError(
             f"data {str(path)!r}: no such file; give 'digits' or the path of a file "
             "made by 'stsyn-mpi data'"

@@ -13,6 +13,9 @@ from stsyn_mpi.rng import Purpose, keyed_generator
 # Drawn in blocks of fixed length, so that n does not change the first rows.
 _ROWS = 256
 
+MOST_BYTES = 2**40
+"""Largest array of images, 1 TiB: a slip of the pen, not a data set."""
+
 
 def synthetic(
     n_train: int,
@@ -115,6 +118,11 @@ def _check(
     noise: float,
     seed: int,
 ) -> None:
+    size = (n_train + n_test) * int(np.prod(image_shape))
+    if size > MOST_BYTES:
+        raise InputError(
+            f"synthetic data: {size:.3g} bytes of images; at most {MOST_BYTES:.3g}"
+        )
     if min(n_train, n_test) < 1:
         raise InputError(
             f"synthetic data: {n_train} training and {n_test} test images; at least "

@@ -7,6 +7,7 @@ knows where they are.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from signal import Signals
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,11 @@ class Root:
         self._parts.recorder.commit()
         self._parts.recorder.flush_events()
 
+    @property
+    def n_skipped_evaluations(self) -> int:
+        """Evaluations that were due while another one was running."""
+        return self._parts.evaluator.n_skipped
+
     def _await_evaluations(self) -> None:
         while self._parts.evaluator.is_busy:
             self._handle_all(self.requests.poll())
@@ -224,7 +230,7 @@ class Root:
             return ev.ProgressReported(t, worker, round_index, n_updates)
         if kind is Kind.STOP:
             number = wire.whole(message, Field.SIGNAL)
-            reason = f"signal {number} to rank {rank_of(worker)}"
+            reason = f"{Signals(number).name} to rank {rank_of(worker)}"
             return ev.StopRequested(t, reason)
         if kind in (Kind.ALIVE, Kind.UPDATES):
             return ev.AliveReported(t, worker)
@@ -247,7 +253,9 @@ class Root:
         number = self._parts.signals.received
         if number and not self._has_told_stop:
             self._has_told_stop = True
-            self._feed(ev.StopRequested(self._now(), f"signal {number} to the root"))
+            self._feed(
+                ev.StopRequested(self._now(), f"{Signals(number).name} to the root")
+            )
         self._take_evaluations()
         self._raise_evaluator_failure()
         if self._now() >= self._deadline_t:

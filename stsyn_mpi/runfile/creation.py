@@ -49,7 +49,7 @@ def create_file(
     """
     prepare_folder(path, force=force)
     if force:
-        _refuse_living_run(path)
+        check_replaceable(path)
     scratch = scratch_path(path)
     file: h5py.File | None = None
     try:
@@ -91,16 +91,29 @@ def _open_new(scratch: Path, *, swmr: bool) -> h5py.File:
     )
 
 
-def _refuse_living_run(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Check that ``--force`` may replace `path`.
+
+    Raises
+    ------
+    InputError
+        If something stands there that is no run file, or a run that still lives.
+    """
+    if not path.exists():
+        return
     try:
+        if not path.is_file():
+            raise InputError(f"{path} is no regular file")
         with open_run(path) as run:
             if run.writer_life is not WriterLife.ALIVE:
                 return
             writer = f"process {run.writer.pid} on this host"
     except BeingWrittenError:
         writer = "another process"
-    except InputError:
-        return
+    except InputError as error:
+        raise InputError(
+            f"{path}: --force replaces run files only, remove it yourself ({error})"
+        ) from None
     raise InputError(
         f"{path} is being written by {writer}: --force does not replace a living run; "
         "end it or choose another name (--out)"

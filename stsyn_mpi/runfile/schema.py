@@ -96,7 +96,7 @@ COLUMNS: tuple[Column, ...] = (
     _seconds("grace_s", "grace time for answers in force at the close"),
     _count("n_uploaders", "workers with at least one upload in the aggregate"),
     _count("n_uploads", "uploads in the aggregate"),
-    _count("n_late", "workers whose answer or payload missed the grace time"),
+    _count("n_late", "workers that became late: they missed the grace time"),
     _count("n_hung", "workers silent beyond the liveness limit"),
     _count("n_lost", "workers lost for good"),
     _count("n_stale", "messages of closed rounds, counted and dropped"),
@@ -167,6 +167,8 @@ PROVENANCE: dict[str, str] = {
     "pids": "integer array by rank, root first: process ids",
     "devices": "JSON list by rank, root first: what the rank computes on",
     "mpi_library": "name and version of the MPI library",
+    "mpi_survives_deaths": "1 if the run goes on when a rank dies (ULFM), else 0",
+    "data_checksum": "SHA-256 over the data that all ranks agreed on",
 }
 """Attributes that whoever starts the ranks adds; a simulated run has none of them."""
 

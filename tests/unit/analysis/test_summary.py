@@ -72,7 +72,7 @@ def test_what_nobody_recorded_is_none(tmp_path):
 
 
 def test_no_round_is_one_line(write):
-    with pytest.raises(InputError, match=r"holds no committed round yet.*closed"):
+    with pytest.raises(InputError, match=r"holds no committed round .*closed"):
         summary_of(write(n_rounds=0, state="running"))
 
 

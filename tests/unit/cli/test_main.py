@@ -155,9 +155,10 @@ def test_an_old_run_file_does_not_speak_for_a_job_that_never_wrote(
     tmp_path, supervised, monkeypatch
 ):
     from stsyn_mpi.runfile import reader
+    from stsyn_mpi.runfile.writer import RunWriter
 
     monkeypatch.setattr(reader, "read_state", lambda path: "done")
-    (tmp_path / "old.h5").write_text("an earlier run")
+    RunWriter.create(tmp_path / "old.h5", 2, "{}", {}).close()
     assert run(["train", "-M", "2", "--out", "old.h5", "--force"]) == 1
 
 

@@ -102,7 +102,7 @@ def test_bad_json_is_refused(text):
         ({"eval_every": -1}, "--eval-every must be"),
         ({"upload_buffers": 9, "workers": 8}, "--upload-buffers must be at most 8"),
         ({"lr": 0.0}, "--lr must be positive"),
-        ({"lr": float("nan")}, "--lr must be positive, got nan"),
+        ({"lr": float("nan")}, "--lr must be positive and finite, got nan"),
         ({"time_limit": 0.0}, "--time-limit must be positive"),
         ({"alive_interval": float("inf")}, "--alive-interval must be positive"),
         ({"weight_decay": -1.0}, "--weight-decay must be >= 0"),

@@ -42,7 +42,7 @@ def test_impossible_name(name):
 
 
 def test_folder(tmp_path):
-    refused(tmp_path, "no such file")
+    refused(tmp_path, "is a folder")
 
 
 def test_text_file(tmp_path):

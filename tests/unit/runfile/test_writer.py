@@ -240,7 +240,8 @@ def test_force_replaces_only_once_the_new_file_is_complete(
     make_writer, tmp_path, monkeypatch
 ):
     target = tmp_path / "run.h5"
-    target.write_bytes(b"old")
+    make_writer().close()
+    old = target.read_bytes()
 
     def full_disk(file):
         raise OSError(28, "No space left on device")
@@ -249,10 +250,18 @@ def test_force_replaces_only_once_the_new_file_is_complete(
         patch.setattr("stsyn_mpi.runfile.creation.sync", full_disk)
         with pytest.raises(InputError, match=r"run\.h5: No space left"):
             make_writer(force=True)
-    assert target.read_bytes() == b"old"
+    assert target.read_bytes() == old
     make_writer(force=True)
+    assert target.read_bytes() != old
     assert read_state(target) == "running"
     assert [path.name for path in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_force_replaces_run_files_only(make_writer, tmp_path):
+    (tmp_path / "run.h5").write_bytes(b"precious")
+    with pytest.raises(InputError, match="replaces run files only"):
+        make_writer(force=True)
+    assert (tmp_path / "run.h5").read_bytes() == b"precious"
 
 
 def test_force_spares_a_living_run(make_writer):
