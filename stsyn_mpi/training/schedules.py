@@ -13,13 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.spec import choose, parse_spec
-
-if TYPE_CHECKING:
-    from stsyn_mpi.config import TrainConfig
 
 SCHEDULES = {
     "constant": (),
@@ -29,18 +25,6 @@ SCHEDULES = {
     "inverse-sqrt": (),
 }
 _NEED_ROUNDS = ("cosine", "linear")
-
-
-def learning_rate(config: TrainConfig, round_index: int) -> float:
-    """Return the learning rate of round ``round_index`` (from 0) of a run.
-
-    Raises
-    ------
-    InputError
-        If the schedule is malformed or needs a number of rounds that is not set.
-    """
-    schedule = parse_schedule(config.lr_schedule, config.lr, config.rounds)
-    return schedule(round_index)
 
 
 def parse_schedule(

@@ -4,7 +4,7 @@ import pytest
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.training.schedules import learning_rate, parse_schedule
+from stsyn_mpi.training.schedules import parse_schedule
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,8 @@ from stsyn_mpi.training.schedules import learning_rate, parse_schedule
 )
 def test_rates_by_round(text, expected):
     config = TrainConfig(lr=0.4, lr_schedule=text, rounds=4)
-    assert [learning_rate(config, j) for j in range(4)] == pytest.approx(expected)
+    schedule = parse_schedule(config.lr_schedule, config.lr, config.rounds)
+    assert [schedule(j) for j in range(4)] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["linear", "cosine"])
