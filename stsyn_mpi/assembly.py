@@ -10,10 +10,12 @@ import numpy as np
 from stsyn_mpi import __version__
 from stsyn_mpi.arrays import Backend, select_backend
 from stsyn_mpi.config import TrainConfig
-from stsyn_mpi.datasets import Dataset, open_dataset
+from stsyn_mpi.datasets import Dataset, open_dataset, partition
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import FaultPlan, parse_faults
 from stsyn_mpi.models import Model, build_model
+from stsyn_mpi.schemes import needs_samples, parse_scheme
+from stsyn_mpi.strategies import SchemeTerms
 from stsyn_mpi.training.schedules import parse_schedule
 
 ModelFactory = Callable[[Backend, tuple[int, int, int], int], Model]
@@ -46,10 +48,32 @@ class Job:
         assert self.config.workers is not None
         return self.config.workers
 
+    @property
+    def strategy_name(self) -> str:
+        """The scheme's name without its parameters."""
+        return parse_scheme(self.config.strategy).kind.name
+
     def learning_rate(self) -> Callable[[int], float]:
         """Return the function from round index to local learning rate."""
         config = self.config
         return parse_schedule(config.lr_schedule, config.lr, config.rounds)
+
+    def scheme_terms(self) -> SchemeTerms:
+        """Return what the strategy is told of the run."""
+        config = self.config
+        n_samples: tuple[int, ...] = ()
+        assert config.wait_for is not None
+        if needs_samples(config.strategy, config.weights):
+            labels = self.data.train_labels()
+            parts = partition(config.partition, labels, self.n_workers, config.seed)
+            n_samples = tuple(len(part) for part in parts)
+        return SchemeTerms(
+            n_workers=self.n_workers,
+            wait_for=config.wait_for,
+            target_updates=config.target_updates,
+            seed=config.seed,
+            n_samples=n_samples,
+        )
 
     def facts(self, n_params: int) -> dict[str, object]:
         """Return what has to be the same on every rank."""

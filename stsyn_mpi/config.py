@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from stsyn_mpi import config_checks
 from stsyn_mpi.config_values import coerce_all, read_toml
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.schemes import parse_scheme
 
 DEFAULT_ROUNDS = 100
 ROUNDS_TOWARDS_TARGET = 10_000
@@ -38,12 +39,18 @@ class TrainConfig:
         ``digits`` or an HDF5 path; ``iid | shards:per_worker=1 |
         dirichlet:alpha=0.5``; ``softmax | mlp:hidden=128 | cnn``.
     strategy : str
-        ``stsyn | local-sgd``.
+        A scheme of `stsyn_mpi.strategies`, perhaps with K, U and parameters of its own
+        (``stsyn:K=5,U=10``), which win over the two options that follow.
     wait_for : int or None
         K, fastest workers a round waits for; None means half of the workers, rounded
         up. Schemes that wait for everybody take M whatever is given.
     target_updates : int
         U, local updates each of them must complete.
+    weights : str
+        Of uploads: ``auto`` (the scheme's own) or ``uniform | updates | nova | samples
+        | staleness:power=0.5``.
+    server_step : str
+        What the root does with the mean change, see `stsyn_mpi.training.server_steps`.
     rounds, time_limit, target_accuracy
         What ends the run, whichever comes first. With none of them, 100 rounds; with
         a target accuracy alone, at most 10,000 rounds.
@@ -87,6 +94,8 @@ class TrainConfig:
     strategy: str = "stsyn"
     wait_for: int | None = None
     target_updates: int = 10
+    weights: str = "auto"
+    server_step: str = "mean"
     rounds: int | None = None
     time_limit: float | None = _seconds(None)
     target_accuracy: float | None = None
@@ -118,7 +127,7 @@ class TrainConfig:
     @classmethod
     def from_sources(
         cls, toml_path: str | Path | None, overrides: Mapping[str, Any]
-    ) -> TrainConfig:
+    ) -> Self:
         """Merge a TOML file and overrides (flags), which win.
 
         Parameters
@@ -137,13 +146,13 @@ class TrainConfig:
         values: dict[str, Any] = {}
         if toml_path is not None:
             where = f"configuration {str(toml_path)!r}"
-            values.update(coerce_all(read_toml(toml_path), FIELD_TYPES, where))
+            values.update(coerce_all(read_toml(toml_path), field_types(cls), where))
         given = {key: value for key, value in overrides.items() if value is not None}
-        values.update(coerce_all(given, FIELD_TYPES, "options"))
+        values.update(coerce_all(given, field_types(cls), "options"))
         return cls(**values)
 
     @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
+    def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote; keys that are absent take their defaults.
 
         Raises
@@ -157,13 +166,13 @@ class TrainConfig:
             raise InputError(f"stored configuration is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise InputError("stored configuration is not a JSON object")
-        return cls(**coerce_all(values, FIELD_TYPES, "stored configuration"))
+        return cls(**coerce_all(values, field_types(cls), "stored configuration"))
 
     def to_json(self) -> str:
         """Return all fields as one canonical JSON object (sorted keys)."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
-    def validate(self) -> TrainConfig:
+    def validate(self) -> Self:
         """Check everything that needs no file, and return self.
 
         Raises
@@ -174,7 +183,7 @@ class TrainConfig:
         config_checks.check(self)
         return self
 
-    def resolved(self, n_workers: int) -> TrainConfig:
+    def resolved(self, n_workers: int) -> Self:
         """Return the validated configuration with M, K and the rounds filled in.
 
         Parameters
@@ -200,10 +209,9 @@ class TrainConfig:
         filled = dataclasses.replace(
             self, workers=n_workers, rounds=self.bounded_rounds
         ).validate()
-        wait_for = filled.wait_for or (n_workers + 1) // 2
-        if filled.strategy in config_checks.WAITING_FOR_ALL:
-            wait_for = n_workers
-        return dataclasses.replace(filled, wait_for=wait_for)
+        scheme = parse_scheme(filled.strategy)
+        k, u = scheme.sizes(filled.wait_for, filled.target_updates, n_workers)
+        return dataclasses.replace(filled, wait_for=k, target_updates=u)
 
     @property
     def bounded_rounds(self) -> int | None:
@@ -223,7 +231,6 @@ def _type_of(option: dataclasses.Field[Any]) -> str:
     return str(option.metadata.get("kind", kind + optional))
 
 
-FIELD_TYPES = {
-    option.name: _type_of(option) for option in dataclasses.fields(TrainConfig)
-}
-"""Field name to the type name that `coerce_all` understands."""
+def field_types(config: type[TrainConfig]) -> dict[str, str]:
+    """Return field name to the type name that `coerce_all` understands."""
+    return {option.name: _type_of(option) for option in dataclasses.fields(config)}

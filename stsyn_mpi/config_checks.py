@@ -6,15 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.schemes import check_scheme, trains_gradients
 from stsyn_mpi.spec import choose, parse_spec
-from stsyn_mpi.strategies import strategy_names
 
 if TYPE_CHECKING:
     from stsyn_mpi.config import TrainConfig
 
-WAITING_FOR_ALL = ("local-sgd",)
 _CHOICES = {
-    "strategy": strategy_names(),
     "log_level": ("debug", "info", "warning", "error"),
     "wait": ("auto", "block", "poll"),
     "device": ("auto", "cpu"),
@@ -58,12 +56,7 @@ def _check_counts(config: TrainConfig) -> None:
         value = getattr(config, name)
         if value is not None and not minimum <= value < _BELOW_2_63:
             _refuse(name, value, f"a whole number >= {minimum} (and < 2**63)")
-    if config.workers and (config.wait_for or 0) > config.workers:
-        _refuse(
-            "wait_for",
-            config.wait_for,
-            f"at most the number of workers, K <= M = {config.workers}",
-        )
+    check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
     if config.workers and (config.upload_buffers or 0) > config.workers:
         _refuse("upload_buffers", config.upload_buffers, f"at most {config.workers}")
 
@@ -100,3 +93,8 @@ def _check_laws(config: TrainConfig) -> None:
     parse_delay(config.delay, config.seed, config.workers)
     parse_faults(config.fault, config.workers)
     parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)
+    if config.momentum and trains_gradients(config.strategy):
+        raise InputError(
+            f"--momentum {config.momentum:g}: workers of {config.strategy!r} make no "
+            "steps of their own, use --server-step nesterov"
+        )

@@ -31,7 +31,7 @@ from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
-from stsyn_mpi.strategies import build_strategy
+from stsyn_mpi.schemes import build_strategy
 from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
 from stsyn_mpi.training.evaluator import Evaluator
 from stsyn_mpi.training.server_steps import build_server_step
@@ -95,7 +95,7 @@ def _farewell_s(job: Job) -> float:
 
 def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter:
     config = job.config
-    out = config.out or str(default_run_path(config.strategy, os.environ))
+    out = config.out or str(default_run_path(job.strategy_name, os.environ))
     provenance = {
         "hosts": [place.host for place in everyone],
         "pids": [place.pid for place in everyone],
@@ -139,7 +139,7 @@ def _build_root(
     n_uploads = config.upload_buffers or job.n_workers
     parts = RootParts(
         backend=backend,
-        server_step=build_server_step("mean", backend, len(initial)),
+        server_step=build_server_step(config.server_step, backend, len(initial)),
         initial_params=first_model,
         recorder=recorder,
         evaluator=Evaluator(backend, evaluation),
@@ -177,13 +177,7 @@ def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarra
 def build_coordinator(job: Job) -> Coordinator:
     """Return the coordinator with the configured strategy."""
     config = job.config
-    assert config.wait_for is not None
-    strategy = build_strategy(
-        config.strategy,
-        n_workers=job.n_workers,
-        wait_for=config.wait_for,
-        target_updates=config.target_updates,
-    )
+    strategy = build_strategy(config.strategy, config.weights, job.scheme_terms())
     terms = RunTerms(
         n_workers=job.n_workers,
         n_rounds=config.rounds,

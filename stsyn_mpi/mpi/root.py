@@ -16,7 +16,6 @@ from mpi4py import MPI
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.mpi import wire
-from stsyn_mpi.mpi.global_model import GlobalModel
 from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.transfer import send_vector
@@ -27,6 +26,7 @@ from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator
 from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
 from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
+from stsyn_mpi.training.global_model import GlobalModel
 from stsyn_mpi.training.server_steps import ServerStep
 
 _LOOKS = 3

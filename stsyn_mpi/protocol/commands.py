@@ -50,11 +50,15 @@ class ReceiveUpload:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """Add ``weight`` times the received upload to the running total."""
+    """Add ``weight`` times the received upload to the running total.
+
+    Of parameters, their difference to the round's model is added.
+    """
 
     worker: int
     round: int
     weight: float
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,14 @@ class DropUpload:
 
 @dataclass(frozen=True, slots=True)
 class UpdateModel:
-    """Make the next model: x_{j+1} = x_j + scale * total."""
+    """Make the next model: x_{j+1} = x_j + scale * total, or what the server step does.
+
+    With ``measures_step`` the driver answers with `StepMeasured`.
+    """
 
     round: int
     scale: float
+    measures_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Coordinator(AbsenceMachine):
             ev.WorkerLost: self._on_worker_lost,
             ev.DeadlinePassed: self._on_deadline_passed,
             ev.EvaluationFinished: self._on_evaluation_finished,
+            ev.StepMeasured: self._on_step_measured,
             ev.StopRequested: self._on_stop_requested,
         }
 
@@ -232,6 +233,9 @@ class Coordinator(AbsenceMachine):
         target = self.terms.target_accuracy
         if target is not None and event.accuracy >= target:
             self._request_stop(f"target accuracy {target:g} reached", event.t)
+
+    def _on_step_measured(self, event: ev.StepMeasured) -> None:
+        self.strategy.observe_step(event.round, event.norm)
 
     def _on_stop_requested(self, event: ev.StopRequested) -> None:
         self._request_stop(event.reason, event.t)

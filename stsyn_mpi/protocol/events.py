@@ -103,6 +103,18 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class StepMeasured:
+    """The step that made the model of ``round`` + 1 has this norm, ||x_{j+1} - x_j||.
+
+    NaN where no model is trained.
+    """
+
+    t: float
+    round: int
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """Somebody outside asked for an orderly end (a signal, a caller)."""
 
@@ -121,5 +133,6 @@ Event = (
     | WorkerLost
     | DeadlinePassed
     | EvaluationFinished
+    | StepMeasured
     | StopRequested
 )

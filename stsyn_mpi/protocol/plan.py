@@ -50,6 +50,8 @@ class Plan:
         Whether the completed work of halted workers is uploaded.
     restart
         When a worker gets its next model.
+    measures_step
+        Whether the strategy is told the norm of the round's step.
     """
 
     participants: Sequence[int]
@@ -60,3 +62,4 @@ class Plan:
     report_every: int = 0
     collects_halted: bool = True
     restart: Restart = Restart.ON_AGGREGATE
+    measures_step: bool = False

@@ -213,7 +213,8 @@ class RoundMachine(ABC):
             self._add(upload)
         scale = self.strategy.scale(ledger.used) if ledger.used else 0.0
         index = ledger.view.round_index
-        self._commands.append(do.UpdateModel(index, scale))
+        measures_step = ledger.plan.measures_step
+        self._commands.append(do.UpdateModel(index, scale, measures_step))
         record = self._record(t)
         self.strategy.observe(record.record)
         is_last = index + 1 == self.terms.n_rounds or self._stop_reason is not None
@@ -245,7 +246,9 @@ class RoundMachine(ABC):
 
     def _add(self, upload: Upload) -> None:
         weight = self.strategy.raw_weight(upload)
-        self._commands.append(do.Aggregate(upload.worker, upload.base_round, weight))
+        worker, base_round = upload.worker, upload.base_round
+        payload = self.round.plan.payload
+        self._commands.append(do.Aggregate(worker, base_round, weight, payload))
 
     def _begin_end(self, outcome: Outcome, reason: str, t: float) -> None:
         """Halt whoever works, and wait until everybody that answers is quiet."""

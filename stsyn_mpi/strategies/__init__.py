@@ -1,31 +1,38 @@
-"""Synchronisation schemes: what tells one from another, and nothing else."""
+"""Synchronisation schemes: what tells one from another, and nothing else.
+
+Every module of this package is imported, so a scheme is added by adding a file.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from stsyn_mpi.strategies.base import Strategy
-from stsyn_mpi.strategies.local_sgd import LocalSGD
-from stsyn_mpi.strategies.stsyn import STSyn
+from stsyn_mpi.strategies.terms import Parameter, SchemeTerms, WaitFor
 
-__all__ = ["LocalSGD", "STSyn", "Strategy", "build_strategy", "strategy_names"]
+__all__ = [
+    "Parameter",
+    "SchemeTerms",
+    "Strategy",
+    "WaitFor",
+    "strategy_class",
+    "strategy_names",
+]
 
-_NAMES = (STSyn.name, LocalSGD.name)
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
 
 def strategy_names() -> tuple[str, ...]:
-    """Return the names that ``build_strategy`` knows."""
-    return _NAMES
+    """Return the names of all schemes, the paper's first, the others sorted."""
+    return tuple(sorted(Strategy.known, key=lambda name: (name != "stsyn", name)))
 
 
-def build_strategy(
-    name: str, *, n_workers: int, wait_for: int, target_updates: int
-) -> Strategy:
-    """Return the strategy of that name.
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the scheme of that name.
 
     Raises
     ------
     KeyError
         If there is none.
     """
-    if name == STSyn.name:
-        return STSyn(n_workers, wait_for, target_updates)
-    if name == LocalSGD.name:
-        return LocalSGD(n_workers, target_updates)
-    raise KeyError(name)
+    return Strategy.known[name]

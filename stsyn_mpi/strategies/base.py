@@ -7,9 +7,12 @@ clock, does no I/O and sees no array.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
-from stsyn_mpi.protocol.plan import Plan
+from stsyn_mpi.protocol.plan import Payload, Plan
 from stsyn_mpi.protocol.records import RoundRecord, RoundView, Upload
+from stsyn_mpi.strategies.terms import Parameter, SchemeTerms, WaitFor
+from stsyn_mpi.strategies.weights import WEIGHTS, Weights
 
 State = Mapping[str, int | float | str]
 
@@ -17,13 +20,53 @@ State = Mapping[str, int | float | str]
 class Strategy(ABC):
     """A synchronisation scheme. Subclasses state rule and source in their docstring.
 
+    A subclass with a ``name`` is known to every command as soon as its module is
+    imported; all modules of this package are.
+
+    Parameters
+    ----------
+    terms
+        M, K, U of the run.
+    weights
+        How uploads are weighted; None for the scheme's own.
+    **values
+        One for each of ``parameters``; those not given take their defaults.
+
     Attributes
     ----------
     name
         The name users type.
+    waits_for
+        What K means to the scheme.
+    fixed_updates
+        U, where the scheme fixes it; None where the user chooses.
+    payload
+        What workers upload.
+    own_weights
+        Name of its weights; None where it takes no others because they are its rule.
+    parameters
+        Numbers that it takes beside K and U.
     """
 
-    name: str
+    name: ClassVar[str]
+    waits_for: ClassVar[WaitFor] = WaitFor.FASTEST
+    fixed_updates: ClassVar[int | None] = None
+    payload: ClassVar[Payload] = Payload.PARAMETERS
+    own_weights: ClassVar[str | None] = "uniform"
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    known: ClassVar[dict[str, type["Strategy"]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            Strategy.known[cls.name] = cls
+
+    def __init__(
+        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
+    ) -> None:
+        self.terms = terms
+        self.weights = weights or WEIGHTS[self.own_weights or "uniform"](terms)
+        self.values = {p.name: p.default for p in self.parameters} | values
 
     @abstractmethod
     def plan(self, view: RoundView) -> Plan:
@@ -43,11 +86,11 @@ class Strategy(ABC):
 
     def raw_weight(self, upload: Upload) -> float:
         """Return the weight a_m of an upload as far as it alone tells."""
-        return 1.0
+        return self.weights.raw(upload)
 
     def scale(self, uploads: Sequence[Upload]) -> float:
         """Return the factor s of x_{j+1} = x_j + s * sum a_m (x_m - x_j)."""
-        return 1.0 / sum(self.raw_weight(upload) for upload in uploads)
+        return self.weights.scale(uploads)
 
     def restart(self, view: RoundView) -> Iterable[int]:
         """Return the workers that get the next model when the round is aggregated."""
@@ -55,6 +98,13 @@ class Strategy(ABC):
 
     def observe(self, record: RoundRecord) -> None:
         """Learn from a closed round; the next ``plan`` may differ."""
+        return None
+
+    def observe_step(self, round_index: int, norm: float) -> None:
+        """Learn the norm of a step, ||x_{j+1} - x_j||, if the plan asked for it.
+
+        It comes after the next ``plan``; NaN where no model is trained.
+        """
         return None
 
     def state(self) -> State:

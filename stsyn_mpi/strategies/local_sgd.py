@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from stsyn_mpi.protocol.plan import AtTarget, Plan
 from stsyn_mpi.protocol.records import RoundView, Upload
 from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.terms import SchemeTerms, WaitFor
+from stsyn_mpi.strategies.weights import Weights
 
 
 class LocalSGD(Strategy):
@@ -12,22 +14,19 @@ class LocalSGD(Strategy):
 
     All M workers complete U updates and stop; the round closes when all have
     uploaded, and the uploads have equal weight.
-
-    Parameters
-    ----------
-    n_workers
-        M.
-    target_updates
-        U >= 1.
     """
 
     name = "local-sgd"
+    waits_for = WaitFor.ALL
 
-    def __init__(self, n_workers: int, target_updates: int) -> None:
+    def __init__(
+        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
+    ) -> None:
+        super().__init__(terms, weights, **values)
         self._plan = Plan(
-            participants=range(n_workers),
-            targets=(target_updates,) * n_workers,
-            wait_for=n_workers,
+            participants=range(terms.n_workers),
+            targets=(terms.target_updates,) * terms.n_workers,
+            wait_for=terms.n_workers,
             at_target=AtTarget.STOP,
         )
 

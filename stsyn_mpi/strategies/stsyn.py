@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from stsyn_mpi.protocol.plan import AtTarget, Plan
 from stsyn_mpi.protocol.records import RoundView, Upload
 from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.terms import SchemeTerms
+from stsyn_mpi.strategies.weights import Weights
 
 
 class STSyn(Strategy):
@@ -13,24 +15,18 @@ class STSyn(Strategy):
     Every worker runs local updates and never stops by itself. The round closes
     when the K-th worker completes its U-th update; all are halted. Every worker
     with at least one completed update uploads, and the uploads have equal weight.
-
-    Parameters
-    ----------
-    n_workers
-        M.
-    wait_for
-        K, 1 <= K <= M.
-    target_updates
-        U >= 1.
     """
 
     name = "stsyn"
 
-    def __init__(self, n_workers: int, wait_for: int, target_updates: int) -> None:
+    def __init__(
+        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
+    ) -> None:
+        super().__init__(terms, weights, **values)
         self._plan = Plan(
-            participants=range(n_workers),
-            targets=(target_updates,) * n_workers,
-            wait_for=wait_for,
+            participants=range(terms.n_workers),
+            targets=(terms.target_updates,) * terms.n_workers,
+            wait_for=terms.wait_for,
             at_target=AtTarget.GO_ON,
         )
 

@@ -7,7 +7,8 @@ from stsyn_mpi.protocol.commands import Finish, RecordRound
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.journal import from_line
 from stsyn_mpi.protocol.validation import validate
-from stsyn_mpi.strategies import build_strategy
+from stsyn_mpi.schemes import build_strategy
+from stsyn_mpi.strategies import SchemeTerms
 
 pytestmark = pytest.mark.mpi
 
@@ -32,12 +33,8 @@ def test_recorded_events_give_the_same_rounds(train, strategy):
     delay = ("--delay", "exponential:mean=5ms", "--model", "softmax")
     run = train(3, *options, *delay, *fault, "--record-events")
     config = run.config
-    scheme = build_strategy(
-        strategy,
-        n_workers=3,
-        wait_for=config["wait_for"],
-        target_updates=config["target_updates"],
-    )
+    sizes = SchemeTerms(3, config["wait_for"], config["target_updates"])
+    scheme = build_strategy(strategy, config["weights"], sizes)
     terms = RunTerms(
         n_workers=3,
         n_rounds=config["rounds"],

@@ -7,9 +7,11 @@ from stsyn_mpi.strategies.base import Strategy
 class KSync(Strategy):
     """One update; the first K count, the rest is halted and its work is left."""
 
-    name = "k-sync"
+    name = "test-k-sync"
 
-    def __init__(self, n_workers, wait_for):
+    def __init__(self, terms):
+        super().__init__(terms)
+        n_workers, wait_for = terms.n_workers, terms.wait_for
         self._plan = Plan(
             participants=range(n_workers),
             targets=(1,) * n_workers,
@@ -34,9 +36,11 @@ class KSync(Strategy):
 class KAsync(Strategy):
     """One update; the K uploaders restart together, others keep a stale base."""
 
-    name = "k-async"
+    name = "test-k-async"
 
-    def __init__(self, n_workers, wait_for):
+    def __init__(self, terms):
+        super().__init__(terms)
+        n_workers, wait_for = terms.n_workers, terms.wait_for
         self._plan = Plan(
             participants=range(n_workers),
             targets=(1,) * n_workers,
@@ -64,9 +68,12 @@ class KAsync(Strategy):
 class FedBuff(Strategy):
     """U updates; K uploads make a model, each uploader restarts on its own."""
 
-    name = "fedbuff"
+    name = "test-fedbuff"
 
-    def __init__(self, n_workers, wait_for, target_updates):
+    def __init__(self, terms):
+        super().__init__(terms)
+        n_workers, wait_for = terms.n_workers, terms.wait_for
+        target_updates = terms.target_updates
         self._wait_for = wait_for
         self._plan = Plan(
             participants=range(n_workers),
@@ -99,9 +106,11 @@ class FedBuff(Strategy):
 class Rennala(Strategy):
     """B gradients at the same model, from whoever is first."""
 
-    name = "rennala"
+    name = "test-rennala"
 
-    def __init__(self, n_workers, n_gradients):
+    def __init__(self, terms):
+        super().__init__(terms)
+        n_workers, n_gradients = terms.n_workers, terms.wait_for
         self._n_gradients = n_gradients
         self._plan = Plan(
             participants=range(n_workers),

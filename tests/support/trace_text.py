@@ -11,6 +11,7 @@ from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.validation import validate
+from stsyn_mpi.strategies import SchemeTerms
 
 INDENT = "    "
 _COUNTS = {
@@ -172,7 +173,7 @@ def parse_terms(line, schemes):
         min_workers=int(values.pop("least", 1)),
     )
     assert not values, f"unknown terms: {values}"
-    return Coordinator(schemes[name](n_workers, wait_for, target), terms)
+    return Coordinator(schemes[name](SchemeTerms(n_workers, wait_for, target)), terms)
 
 
 def run_scenario(text, schemes):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from stsyn_mpi.config import FIELD_TYPES, TrainConfig
+from stsyn_mpi.config import TrainConfig, field_types
 from stsyn_mpi.errors import InputError
 
 DIFFERENT = {
@@ -72,12 +72,14 @@ def test_missing_and_binary_files_are_refused(tmp_path):
 
 def test_json_holds_every_field_and_comes_back():
     changed = {
-        field.name: DIFFERENT[FIELD_TYPES[field.name].rstrip("?")](field.default)
+        field.name: DIFFERENT[field_types(TrainConfig)[field.name].rstrip("?")](
+            field.default
+        )
         for field in dataclasses.fields(TrainConfig)
     }
     config = TrainConfig(**changed)
     stored = json.loads(config.to_json())
-    assert list(stored) == sorted(FIELD_TYPES)
+    assert list(stored) == sorted(field_types(TrainConfig))
     assert TrainConfig.from_json(config.to_json()) == config
     assert TrainConfig.from_json("{}") == TrainConfig()
 

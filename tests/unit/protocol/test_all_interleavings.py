@@ -14,7 +14,9 @@ from example_schemes import FedBuff, KAsync, KSync
 from fake_network import FakeNetwork
 
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
-from stsyn_mpi.strategies import LocalSGD, STSyn
+from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.strategies.local_sgd import LocalSGD
+from stsyn_mpi.strategies.stsyn import STSyn
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -156,19 +158,19 @@ def ancestors(ends, before):
 
 # Scheme, rounds, updates beyond the target, (deadlines, deaths, stop requests)
 CASES = {
-    "stsyn-K1": (STSyn(2, 1, 1), 1, 0, (0, 0, 0)),
-    "stsyn-K2-two-rounds": (STSyn(2, 2, 1), 2, 0, (0, 0, 0)),
-    "stsyn-K2-deadline": (STSyn(2, 2, 1), 1, 0, (1, 0, 0)),
-    "stsyn-K2-death": (STSyn(2, 2, 1), 1, 0, (0, 1, 0)),
-    "local-sgd-two-rounds": (LocalSGD(2, 1), 2, 0, (0, 0, 0)),
-    "local-sgd-deadline": (LocalSGD(2, 1), 1, 0, (1, 0, 0)),
-    "local-sgd-death": (LocalSGD(2, 1), 1, 0, (0, 2, 0)),
-    "local-sgd-stop": (LocalSGD(2, 1), 1, 0, (0, 0, 1)),
-    "k-sync-two-rounds": (KSync(2, 1), 2, 0, (0, 0, 0)),
-    "k-async-two-rounds": (KAsync(2, 1), 2, 0, (0, 0, 0)),
-    "k-async-death": (KAsync(2, 1), 1, 0, (0, 1, 0)),
-    "fedbuff": (FedBuff(2, 2, 1), 1, 0, (0, 0, 0)),
-    "fedbuff-death": (FedBuff(2, 2, 1), 1, 0, (0, 1, 0)),
+    "stsyn-K1": (STSyn(SchemeTerms(2, 1, 1)), 1, 0, (0, 0, 0)),
+    "stsyn-K2-two-rounds": (STSyn(SchemeTerms(2, 2, 1)), 2, 0, (0, 0, 0)),
+    "stsyn-K2-deadline": (STSyn(SchemeTerms(2, 2, 1)), 1, 0, (1, 0, 0)),
+    "stsyn-K2-death": (STSyn(SchemeTerms(2, 2, 1)), 1, 0, (0, 1, 0)),
+    "local-sgd-two-rounds": (LocalSGD(SchemeTerms(2, 2, 1)), 2, 0, (0, 0, 0)),
+    "local-sgd-deadline": (LocalSGD(SchemeTerms(2, 2, 1)), 1, 0, (1, 0, 0)),
+    "local-sgd-death": (LocalSGD(SchemeTerms(2, 2, 1)), 1, 0, (0, 2, 0)),
+    "local-sgd-stop": (LocalSGD(SchemeTerms(2, 2, 1)), 1, 0, (0, 0, 1)),
+    "k-sync-two-rounds": (KSync(SchemeTerms(2, 1, 1)), 2, 0, (0, 0, 0)),
+    "k-async-two-rounds": (KAsync(SchemeTerms(2, 1, 1)), 2, 0, (0, 0, 0)),
+    "k-async-death": (KAsync(SchemeTerms(2, 1, 1)), 1, 0, (0, 1, 0)),
+    "fedbuff": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 0, 0)),
+    "fedbuff-death": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 1, 0)),
 }
 
 

@@ -15,7 +15,8 @@ from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.commands import Command
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
-from stsyn_mpi.strategies import STSyn
+from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.strategies.stsyn import STSyn
 
 SOURCES = [
     path
@@ -28,7 +29,7 @@ TERMS = RunTerms(3, n_rounds=4, alive_interval_s=0.05)
 
 
 def make():
-    return Coordinator(STSyn(3, 2, 2), TERMS)
+    return Coordinator(STSyn(SchemeTerms(3, 2, 2)), TERMS)
 
 
 def recorded():

@@ -16,16 +16,18 @@ from schedules import Chaos, drain, run_chaos
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.journal import from_line, to_line
-from stsyn_mpi.strategies import LocalSGD, STSyn
+from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.strategies.local_sgd import LocalSGD
+from stsyn_mpi.strategies.stsyn import STSyn
 
 SCHEMES = {
-    "stsyn": lambda m, k, u: STSyn(m, k, u),
-    "local-sgd": lambda m, k, u: LocalSGD(m, u),
-    "k-sync": lambda m, k, u: KSync(m, k),
-    "k-async": lambda m, k, u: KAsync(m, k),
-    "fedbuff": lambda m, k, u: FedBuff(m, 2 * k, u),
-    "async": lambda m, k, u: FedBuff(m, 1, 1),
-    "rennala": lambda m, k, u: Rennala(m, k * u),
+    "stsyn": lambda m, k, u: STSyn(SchemeTerms(m, k, u)),
+    "local-sgd": lambda m, k, u: LocalSGD(SchemeTerms(m, m, u)),
+    "k-sync": lambda m, k, u: KSync(SchemeTerms(m, k, 1)),
+    "k-async": lambda m, k, u: KAsync(SchemeTerms(m, k, 1)),
+    "fedbuff": lambda m, k, u: FedBuff(SchemeTerms(m, 2 * k, u)),
+    "async": lambda m, k, u: FedBuff(SchemeTerms(m, 1, 1)),
+    "rennala": lambda m, k, u: Rennala(SchemeTerms(m, k * u, 1)),
 }
 
 pytestmark = pytest.mark.timeout(60)

@@ -11,14 +11,15 @@ import pytest
 from example_schemes import FedBuff, KAsync, KSync
 from trace_text import run_scenario
 
-from stsyn_mpi.strategies import LocalSGD, STSyn
+from stsyn_mpi.strategies.local_sgd import LocalSGD
+from stsyn_mpi.strategies.stsyn import STSyn
 
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.txt"))
 SCHEMES = {
     "stsyn": STSyn,
-    "local-sgd": lambda n_workers, wait_for, target: LocalSGD(n_workers, target),
-    "k-sync": lambda n_workers, wait_for, target: KSync(n_workers, wait_for),
-    "k-async": lambda n_workers, wait_for, target: KAsync(n_workers, wait_for),
+    "local-sgd": LocalSGD,
+    "k-sync": KSync,
+    "k-async": KAsync,
     "fedbuff": FedBuff,
 }
 

@@ -2,9 +2,13 @@
 
 import pytest
 
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.protocol.plan import AtTarget, Payload, Restart
 from stsyn_mpi.protocol.records import RoundView, Upload
-from stsyn_mpi.strategies import LocalSGD, STSyn, build_strategy, strategy_names
+from stsyn_mpi.schemes import build_strategy
+from stsyn_mpi.strategies import SchemeTerms, strategy_names
+from stsyn_mpi.strategies.local_sgd import LocalSGD
+from stsyn_mpi.strategies.stsyn import STSyn
 
 
 def view_of(n_workers, *, wait_for, reached=()):
@@ -18,7 +22,7 @@ def upload_of(n_updates, worker=0):
 
 
 def test_stsyn_plans_that_all_go_on_beyond_u():
-    plan = STSyn(5, 2, 10).plan(view_of(5, wait_for=0))
+    plan = STSyn(SchemeTerms(5, 2, 10)).plan(view_of(5, wait_for=0))
     assert list(plan.participants) == [0, 1, 2, 3, 4]
     assert plan.targets == (10,) * 5
     assert (plan.wait_for, plan.at_target) == (2, AtTarget.GO_ON)
@@ -28,13 +32,15 @@ def test_stsyn_plans_that_all_go_on_beyond_u():
 
 
 def test_local_sgd_plans_that_all_stop_at_u():
-    plan = LocalSGD(3, 7).plan(view_of(3, wait_for=0))
+    plan = LocalSGD(SchemeTerms(3, 3, 7)).plan(view_of(3, wait_for=0))
     assert list(plan.participants) == [0, 1, 2]
     assert plan.targets == (7,) * 3
     assert (plan.wait_for, plan.at_target) == (3, AtTarget.STOP)
 
 
-@pytest.mark.parametrize("strategy", [STSyn(4, 2, 3), LocalSGD(4, 3)])
+@pytest.mark.parametrize(
+    "strategy", [STSyn(SchemeTerms(4, 2, 3)), LocalSGD(SchemeTerms(4, 4, 3))]
+)
 def test_the_round_closes_at_the_k_in_force(strategy):
     assert not strategy.is_complete(view_of(4, wait_for=2, reached=[3]))
     assert strategy.is_complete(view_of(4, wait_for=2, reached=[3, 0]))
@@ -43,11 +49,13 @@ def test_the_round_closes_at_the_k_in_force(strategy):
 
 def test_stsyn_halts_all_and_local_sgd_nobody():
     view = view_of(3, wait_for=1, reached=[1])
-    assert list(STSyn(3, 1, 1).halt(view)) == [0, 1, 2]
-    assert list(LocalSGD(3, 1).halt(view)) == []
+    assert list(STSyn(SchemeTerms(3, 1, 1)).halt(view)) == [0, 1, 2]
+    assert list(LocalSGD(SchemeTerms(3, 3, 1)).halt(view)) == []
 
 
-@pytest.mark.parametrize("strategy", [STSyn(4, 2, 3), LocalSGD(4, 3)])
+@pytest.mark.parametrize(
+    "strategy", [STSyn(SchemeTerms(4, 2, 3)), LocalSGD(SchemeTerms(4, 4, 3))]
+)
 def test_whoever_completed_an_update_counts_alike(strategy):
     view = view_of(4, wait_for=2)
     assert not strategy.accepts(upload_of(0), view)
@@ -60,12 +68,16 @@ def test_whoever_completed_an_update_counts_alike(strategy):
     assert strategy.scale(uploads) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("strategy", [STSyn(4, 2, 3), LocalSGD(4, 3)])
+@pytest.mark.parametrize(
+    "strategy", [STSyn(SchemeTerms(4, 2, 3)), LocalSGD(SchemeTerms(4, 4, 3))]
+)
 def test_everybody_restarts_from_the_new_model(strategy):
     assert list(strategy.restart(view_of(4, wait_for=2))) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("strategy", [STSyn(4, 2, 3), LocalSGD(4, 3)])
+@pytest.mark.parametrize(
+    "strategy", [STSyn(SchemeTerms(4, 2, 3)), LocalSGD(SchemeTerms(4, 4, 3))]
+)
 def test_no_state_is_kept_and_a_foreign_one_is_refused(strategy):
     assert strategy.state() == {}
     strategy.restore({})
@@ -76,8 +88,8 @@ def test_no_state_is_kept_and_a_foreign_one_is_refused(strategy):
 def test_strategies_are_built_by_the_names_users_type():
     assert set(strategy_names()) >= {"stsyn", "local-sgd"}
     for name in strategy_names():
-        built = build_strategy(name, n_workers=4, wait_for=2, target_updates=3)
+        built = build_strategy(name, "auto", SchemeTerms(4, 2, 3))
         assert built.name == name
         assert built.plan(view_of(4, wait_for=0)).targets == (3,) * 4
-    with pytest.raises(KeyError):
-        build_strategy("sgd", n_workers=4, wait_for=2, target_updates=3)
+    with pytest.raises(InputError, match="did you mean 'stsyn'"):
+        build_strategy("stsin", "auto", SchemeTerms(4, 2, 3))
