@@ -87,12 +87,14 @@ def _check_laws(config: TrainConfig) -> None:
     from stsyn_mpi.models import MODELS
     from stsyn_mpi.simulation.delays import parse_delay
     from stsyn_mpi.training.schedules import parse_schedule
+    from stsyn_mpi.training.server_steps import parse_server_step
 
     choose(parse_spec(config.model, flag("model")).name, MODELS, flag("model"))
     parse_partition(config.partition)
     parse_delay(config.delay, config.seed, config.workers)
     parse_faults(config.fault, config.workers)
     parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)
+    parse_server_step(config.server_step)
     if config.momentum and trains_gradients(config.strategy):
         raise InputError(
             f"--momentum {config.momentum:g}: workers of {config.strategy!r} make no "

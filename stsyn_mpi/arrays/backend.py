@@ -85,6 +85,24 @@ class VectorOperations(Protocol):
         ``nesterov``. With ``first``, v is taken as zero and never read.
         """
 
+    def adam_step(
+        self,
+        params: Array,
+        gradient: Array,
+        first_moment: Array,
+        second_moment: Array,
+        out: Array,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+    ) -> None:
+        """Take one step of Adam without bias correction; the moments in place.
+
+        Sets m = beta1 * m + (1 - beta1) * g, v = beta2 * v + (1 - beta2) * g^2 and
+        out = params - lr * m / (sqrt(v) + epsilon), g being ``gradient``.
+        """
+
     def add_scaled(self, total: Array, scale: float, upload: Array) -> None:
         """Add ``scale * upload`` to ``total``."""
 
@@ -95,6 +113,12 @@ class VectorOperations(Protocol):
 
     def apply_mean(self, base: Array, total: Array, scale: float, out: Array) -> None:
         """Set ``out = base + scale * total``."""
+
+    def scale(self, vector: Array, factor: float) -> None:
+        """Multiply ``vector`` by ``factor`` in place."""
+
+    def distance(self, a: Array, b: Array) -> float:
+        """Return the Euclidean norm of ``a - b`` (waits for the answer)."""
 
     def is_finite(self, vector: Array) -> bool:
         """Tell whether no element is NaN or infinite (waits for the answer)."""

@@ -6,6 +6,7 @@ operations a formula takes, and no temporary is longer than a block.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -87,6 +88,36 @@ class NumpyVectors:
             np.copyto(v_out, pushed)
             np.subtract(params[part], change, out=out[part])
 
+    def adam_step(
+        self,
+        params: Array,
+        gradient: Array,
+        first_moment: Array,
+        second_moment: Array,
+        out: Array,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+    ) -> None:
+        """Take one step of Adam without bias correction; the moments in place."""
+        lr, beta1, beta2, epsilon = map(float, (lr, beta1, beta2, epsilon))
+        for part in _blocks(params.size):
+            step = self._scratch.take("step", part.stop - part.start)
+            m, v, g = first_moment[part], second_moment[part], gradient[part]
+            np.multiply(g, 1 - beta1, out=step)
+            m *= beta1
+            m += step
+            np.multiply(g, g, out=step)
+            step *= 1 - beta2
+            v *= beta2
+            v += step
+            np.sqrt(v, out=step)
+            step += epsilon
+            np.divide(m, step, out=step)
+            step *= lr
+            np.subtract(params[part], step, out=out[part])
+
     def add_scaled(self, total: Array, scale: float, upload: Array) -> None:
         """Add ``scale * upload`` to ``total``."""
         for part in _blocks(total.size):
@@ -111,6 +142,19 @@ class NumpyVectors:
             step = self._scratch.take("step", part.stop - part.start)
             np.multiply(total[part], float(scale), out=step)
             np.add(base[part], step, out=out[part])
+
+    def scale(self, vector: Array, factor: float) -> None:
+        """Multiply ``vector`` by ``factor`` in place."""
+        vector *= float(factor)
+
+    def distance(self, a: Array, b: Array) -> float:
+        """Return the Euclidean norm of ``a - b``."""
+        squares = 0.0
+        for part in _blocks(a.size):
+            step = self._scratch.take("step", part.stop - part.start)
+            np.subtract(a[part], b[part], out=step)
+            squares += float(np.dot(step, step))
+        return math.sqrt(squares)
 
     def is_finite(self, vector: Array) -> bool:
         """Tell whether no element is NaN or infinite; stops at the first that is."""

@@ -5,6 +5,7 @@ knows where they are.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from signal import Signals
@@ -105,6 +106,7 @@ class Root:
         self._has_told_stop = False
         self.end_workers: tuple[int, ...] = ()
         self._finish: do.Finish | None = None
+        self._steps: deque[tuple[int, float]] = deque()
         self._executors: dict[type, Callable[[Any], None]] = {
             do.SendModel: self._send_model,
             do.HaltWorkers: self._halt_workers,
@@ -167,6 +169,9 @@ class Root:
         self._parts.recorder.note_event(event)
         for command in self._coordinator.handle(event):
             self._executors[type(command)](command)
+        while self._steps:
+            round_index, norm = self._steps.popleft()
+            self._feed(ev.StepMeasured(event.t, round_index, norm))
 
     def _handle_all(self, done: list[tuple[Line, int]]) -> None:
         """Feed what one look has brought, all with one time stamp."""
@@ -309,7 +314,7 @@ class Root:
     def _aggregate(self, command: do.Aggregate) -> None:
         start_t = time.perf_counter()
         upload = self.uploads.use(command.worker, command.round)
-        self.model.add(upload, command.weight)
+        self.model.add(upload, command.weight, command.payload)
         self.uploads.release(command.worker, command.round)
         self._timings.aggregate_s += time.perf_counter() - start_t
 
@@ -319,7 +324,9 @@ class Root:
     def _update_model(self, command: do.UpdateModel) -> None:
         start_t = time.perf_counter()
         self._parts.faults.at_root(command.round)
-        self.model.advance(command.scale)
+        norm = self.model.advance(command.scale, measures_step=command.measures_step)
+        if command.measures_step:
+            self._steps.append((command.round, norm))
         self._timings.aggregate_s += time.perf_counter() - start_t
         self._timings.complete_t = self._now()
         self._closed_timings, self._timings = self._timings, RoundTimings()

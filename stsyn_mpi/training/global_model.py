@@ -4,9 +4,12 @@ A model that is being sent or evaluated is never written: every reader pins its
 slot, and the next model goes into a slot without pins.
 """
 
+from math import nan
+
 import numpy as np
 
 from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.training.server_steps import ServerStep
 
 
@@ -61,6 +64,9 @@ class ModelStore:
 class GlobalModel:
     """x_j, and the weighted sum of the uploads that will make x_{j+1}.
 
+    Uploads that land after `advance` belong to the sum of the next model, whatever
+    model they started from.
+
     Parameters
     ----------
     backend
@@ -84,20 +90,41 @@ class GlobalModel:
         slot = self.store.pin(self.store.current)
         return slot, self.store.vector(slot)
 
-    def add(self, upload: Array, weight: float) -> None:
-        """Add ``weight * (upload - x_j)`` to the sum."""
-        self._renew_total()
-        base = self.store.vector(self.store.current)
-        self._backend.add_scaled_difference(self._total, weight, upload, base)
+    def add(
+        self, upload: Array, weight: float, payload: Payload = Payload.PARAMETERS
+    ) -> None:
+        """Add an upload to the sum: ``weight * (upload - x_j)`` of parameters.
 
-    def advance(self, scale: float) -> None:
-        """Make x_{j+1} = x_j + scale * sum, by the server step."""
+        Any other payload is a change, perhaps to an older model, and is added itself.
+        """
+        self._renew_total()
+        if payload is Payload.PARAMETERS:
+            base = self.store.vector(self.store.current)
+            self._backend.add_scaled_difference(self._total, weight, upload, base)
+        else:
+            self._backend.add_scaled(self._total, weight, upload)
+
+    def advance(self, scale: float, *, measures_step: bool = False) -> float:
+        """Make x_{j+1} from x_j and scale * sum, by the server step.
+
+        A round that used no upload (scale 0) takes no step: x_{j+1} = x_j.
+
+        Returns
+        -------
+        float
+            ||x_{j+1} - x_j|| with ``measures_step``, else NaN.
+        """
         self._renew_total()
         slot = self.store.free_slot()
         base, out = self.store.vector(self.store.current), self.store.vector(slot)
-        self._server_step.apply(base, self._total, scale, out)
+        if scale:
+            self._server_step.apply(base, self._total, scale, out)
+        else:
+            self._backend.apply_mean(base, self._total, scale, out)
+        norm = self._backend.distance(out, base) if measures_step else nan
         self.store.advance(slot)
         self._is_total_stale = True
+        return norm
 
     def _renew_total(self) -> None:
         """Forget the last round's sum; not before its model is on its way."""

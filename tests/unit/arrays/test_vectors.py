@@ -51,6 +51,31 @@ def test_momentum_step(backend, n, nesterov, weight_decay, first):
     np.testing.assert_array_equal(kept, (params, gradient, velocity))
 
 
+@pytest.mark.parametrize("n", LENGTHS)
+def test_adam_step(backend, n):
+    params, gradient, first, second, out = vectors(n, 5)
+    second **= 2
+    kept = params.copy(), gradient.copy()
+    x, g, m, v = doubles(params, gradient, first, second)
+    backend.adam_step(params, gradient, first, second, out, 0.1, 0.9, 0.99, 1e-3)
+    m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+    np.testing.assert_allclose(first, m, **TOLERANCE)
+    np.testing.assert_allclose(second, v, **TOLERANCE)
+    expected = x - 0.1 * m / (np.sqrt(v) + 1e-3)
+    np.testing.assert_allclose(out, expected, **TOLERANCE)
+    np.testing.assert_array_equal(kept, (params, gradient))
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_distance_and_scale(backend, n):
+    a, b = vectors(n, 2)
+    x, y = doubles(a, b)
+    assert backend.distance(a, b) == pytest.approx(np.linalg.norm(x - y), rel=1e-5)
+    assert backend.distance(a, a) == 0.0
+    backend.scale(a, -0.3)
+    np.testing.assert_allclose(a, -0.3 * x, **TOLERANCE)
+
+
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_steps_may_overwrite_their_inputs(backend, nesterov):
     params, gradient, velocity, out, velocity_out = vectors(100, 5)
@@ -124,6 +149,12 @@ def test_temporaries_are_no_longer_than_a_few_blocks(backend):
         backend.add_scaled(out, 0.5, params)
         backend.add_scaled_difference(out, 0.5, params, gradient)
         backend.apply_mean(params, gradient, 0.5, out)
+        np.square(velocity_out, out=velocity_out)
+        backend.adam_step(
+            *(params, gradient, velocity, velocity_out, out), *(0.1, 0.9, 0.99, 1e-3)
+        )
+        backend.scale(out, 0.5)
+        backend.distance(out, params)
         assert backend.is_finite(out)
         assert tracemalloc.get_traced_memory()[1] < 6 * 4 * BLOCK
     finally:
