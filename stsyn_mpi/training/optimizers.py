@@ -35,6 +35,17 @@ class LocalOptimizer(Protocol):
             Learning rate of the round.
         """
 
+    def step_taken_at(
+        self, point: Array, params: Array, gradient: Array, out: Array, lr: float
+    ) -> None:
+        """Add to ``params`` the step that starts at ``point``; write it to ``out``.
+
+        Raises
+        ------
+        TypeError
+            If the optimizer has momentum: its steps depend on those before.
+        """
+
     def commit(self) -> None:
         """Make the state of the last `step` the current one.
 
@@ -62,6 +73,15 @@ class Sgd:
     def step(self, params: Array, gradient: Array, out: Array, lr: float) -> None:
         """Set ``out = params - lr * (gradient + weight_decay * params)``."""
         self._backend.sgd_step(params, gradient, out, lr, self._weight_decay)
+        self._is_pending = True
+
+    def step_taken_at(
+        self, point: Array, params: Array, gradient: Array, out: Array, lr: float
+    ) -> None:
+        """Set ``out = params - lr * (gradient + weight_decay * point)``."""
+        self._backend.sgd_step(params, gradient, out, lr, 0.0)
+        if self._weight_decay:
+            self._backend.add_scaled(out, -lr * self._weight_decay, point)
         self._is_pending = True
 
     def commit(self) -> None:
@@ -125,6 +145,12 @@ class MomentumSgd:
             self._is_first,
         )
         self._is_pending = True
+
+    def step_taken_at(
+        self, point: Array, params: Array, gradient: Array, out: Array, lr: float
+    ) -> None:
+        """Refuse: there is no such step with momentum."""
+        raise TypeError("a step taken elsewhere than at the parameters has no momentum")
 
     def commit(self) -> None:
         """Make the velocity of the last step the current one, without a copy."""

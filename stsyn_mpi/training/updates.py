@@ -1,4 +1,8 @@
-"""One local update: what a worker computes, real or simulated."""
+"""One local update: what a worker computes, real or simulated.
+
+The caller owns all parameter vectors and decides where results go; nothing here
+knows of threads or buffers.
+"""
 
 from dataclasses import dataclass
 
@@ -49,7 +53,53 @@ class LocalUpdate:
         0-d array or float
             Training loss of the batch at ``params``, on the device.
         """
-        images, labels = self.sampler.draw(round_index, update_index)
-        loss = self.model.loss_and_gradient(params, images, labels, self.gradient)
+        loss = self._differentiate(round_index, update_index, params)
         self.optimizer.step(params, self.gradient, out, lr)
         return loss
+
+    def gradient_step(
+        self,
+        round_index: int,
+        update_index: int,
+        base: Array,
+        params: Array,
+        out: Array,
+        lr: float,
+    ) -> object:
+        """Add the step from ``base`` to ``params``, as sums of gradients need it.
+
+        Sets ``out = params - lr * (g(base) + weight_decay * base)``. Begun with
+        zeros for ``params``, it gives the sum of the steps itself.
+
+        Parameters
+        ----------
+        round_index, update_index
+            Key of the batch.
+        base : float32 (n_params,) array
+            Where the gradient is taken; only read.
+        params : float32 (n_params,) array
+            Where the steps before have led; only read.
+        out : float32 (n_params,) array
+            Overwritten; may be ``params``.
+        lr
+            Learning rate.
+
+        Returns
+        -------
+        0-d array or float
+            Training loss of the batch at ``base``, on the device.
+
+        Raises
+        ------
+        TypeError
+            If the optimizer has momentum.
+        """
+        loss = self._differentiate(round_index, update_index, base)
+        self.optimizer.step_taken_at(base, params, self.gradient, out, lr)
+        return loss
+
+    def _differentiate(
+        self, round_index: int, update_index: int, point: Array
+    ) -> object:
+        images, labels = self.sampler.draw(round_index, update_index)
+        return self.model.loss_and_gradient(point, images, labels, self.gradient)
