@@ -7,9 +7,13 @@ scheme, another order of arrivals or another number of workers could shift.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from enum import IntEnum
 
 import numpy as np
+
+WORDS = 4
+"""64-bit words of a Philox4x64 block."""
 
 
 class Purpose(IntEnum):
@@ -54,19 +58,17 @@ def keyed_generator(
     return np.random.Generator(bits)
 
 
-def keyed_uniform(
-    seed: int,
-    purpose: Purpose,
-    worker: int = 0,
-    round_index: int = 0,
-    index: int = 0,
-) -> float:
-    """Return the first double in [0, 1) of `keyed_generator`."""
-    return keyed_generator(seed, purpose, worker, round_index, index).random()
-
-
 class KeyedUniforms(threading.local):
-    """`keyed_uniform` of one seed and purpose, at a tenth of the cost.
+    """Uniforms in [0, 1) of one seed and purpose, each a function of its key alone.
+
+    The uniform of (worker, round, update) is word ``update % 4`` of the Philox4x64-10
+    block of the counter (worker, update // 4, round, 0). Workers count in the lowest
+    word, so that one call draws a block for each of them. That of (worker, round) is
+    word ``worker % 4`` of the block of the counter (worker // 4, 0, round, 1).
+
+    NumPy computes the block after the counter that it is set to: counters are meant
+    as ``numpy.random.Philox(counter=...)`` takes them. Purposes served by this class
+    are not for `keyed_generator`, whose counters are others.
 
     One bit generator is moved from key to key. Every thread that asks has its own.
 
@@ -85,9 +87,60 @@ class KeyedUniforms(threading.local):
         self._state = self._bits.state
         self._counter = self._state["state"]["counter"]
 
-    def at(self, worker: int = 0, round_index: int = 0, index: int = 0) -> float:
-        """Return `keyed_uniform` of this worker, round and index."""
+    def of_updates(
+        self, worker: int, round_index: int, first_update: int, n_updates: int
+    ) -> np.ndarray:
+        """Return the uniforms of some updates of a round, float64 (n_updates,)."""
+        first, skipped = divmod(first_update, WORDS)
+        n_blocks = -(-(skipped + n_updates) // WORDS)
+        words = np.empty(n_blocks * WORDS)
+        fill = self._filler(worker, round_index, 0)
+        for start in range(0, n_blocks * WORDS, WORDS):
+            fill(first + start // WORDS, words[start : start + WORDS])
+        return words[skipped : skipped + n_updates]
+
+    def of_rounds(
+        self, first_round: int, n_rounds: int, n_workers: int, n_updates: int
+    ) -> np.ndarray:
+        """Return the uniforms of the first updates of all workers in some rounds.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, C order, shape (n_rounds, n_workers, n_updates).
+        """
+        n_blocks = -(-n_updates // WORDS)
+        words = np.empty((n_rounds, n_blocks, n_workers * WORDS))
+        for round_index, rows in enumerate(words, start=first_round):
+            fill = self._filler(0, round_index, 0)
+            for block, row in enumerate(rows):
+                fill(block, row)
+        by_block = words.reshape(n_rounds, n_blocks, n_workers, WORDS)
+        by_worker = by_block.transpose(0, 2, 1, 3).reshape(
+            n_rounds, n_workers, n_blocks * WORDS
+        )
+        return np.ascontiguousarray(by_worker[:, :, :n_updates])
+
+    def of_workers(
+        self, round_index: int, first_worker: int, n_workers: int
+    ) -> np.ndarray:
+        """Return the uniforms of some workers in a round, float64 (n_workers,)."""
+        first, skipped = divmod(first_worker, WORDS)
+        words = np.empty(-(-(skipped + n_workers) // WORDS) * WORDS)
+        self._filler(first, round_index, 1)(0, words)
+        return words[skipped : skipped + n_workers]
+
+    def _filler(
+        self, low: int, round_index: int, kind: int
+    ) -> Callable[[int, np.ndarray], None]:
+        """Return what fills an array from the counter (low, given, round, kind) on."""
+        bits, generator, state = self._bits, self._generator, self._state
         counter = self._counter
-        counter[0], counter[1], counter[2], counter[3] = 0, index, round_index, worker
-        self._bits.state = self._state
-        return self._generator.random()
+        counter[0], counter[2], counter[3] = low, round_index, kind
+
+        def fill(block: int, out: np.ndarray) -> None:
+            counter[1] = block
+            bits.state = state
+            generator.random(out=out)
+
+        return fill

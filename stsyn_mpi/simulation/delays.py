@@ -15,8 +15,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+import numpy as np
+
 from stsyn_mpi.simulation import distributions as d
-from stsyn_mpi.simulation.keys import SHARED_PARAMETERS, Keys, Scope, read_keys
+from stsyn_mpi.simulation.keys import (
+    SHARED_PARAMETERS,
+    KeyedLaw,
+    Keys,
+    Scope,
+    read_keys,
+)
 from stsyn_mpi.simulation.markov import PARAMETERS as MARKOV_PARAMETERS
 from stsyn_mpi.simulation.markov import make_markov
 from stsyn_mpi.simulation.parameters import Parameter, PartOfMean
@@ -41,13 +49,26 @@ class DelayLaw(Protocol):
     def draw(self, worker: int, round_index: int, update_index: int) -> float:
         """Return the delay of one update in seconds."""
 
+    def draw_updates(
+        self, worker: int, round_index: int, first_update: int, n_updates: int
+    ) -> np.ndarray:
+        """Return `draw` of some updates of a round, float64 (n_updates,)."""
 
-@dataclass(frozen=True)
-class KeyedDelay:
+    def draw_rounds(
+        self, first_round: int, n_rounds: int, n_workers: int, n_updates: int
+    ) -> np.ndarray:
+        """Return `draw` of the first updates of all workers in some rounds.
+
+        Bit for bit what `draw` returns; float64 (n_rounds, n_workers, n_updates).
+        """
+
+
+class KeyedDelay(KeyedLaw):
     """Independent draws from one distribution."""
 
-    distribution: d.Distribution
-    keys: Keys
+    def __init__(self, keys: Keys, distribution: d.Distribution) -> None:
+        super().__init__(keys)
+        self.distribution = distribution
 
     @property
     def mean(self) -> float:
@@ -59,15 +80,15 @@ class KeyedDelay:
         """Variance of the same delay in seconds squared, possibly infinite."""
         return self.distribution.variance
 
-    @property
-    def scope(self) -> Scope:
-        """Whether each update or each round has a draw of its own."""
-        return self.keys.scope
-
-    def draw(self, worker: int, round_index: int, update_index: int) -> float:
-        """Return the delay of one update in seconds."""
-        uniform = self.keys.uniform(worker, round_index, update_index)
-        return self.keys.factor(worker) * self.distribution.quantile(uniform)
+    def delays_of(
+        self,
+        uniforms: np.ndarray,
+        first_round: int,
+        first_worker: int,
+        first_update: int,
+    ) -> np.ndarray:
+        """Return the quantiles."""
+        return self.distribution.quantile(uniforms)
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,7 @@ def _independent(
     has_mean: bool = True,
 ) -> LawEntry:
     return LawEntry(
-        lambda spec, keys: KeyedDelay(make(spec), keys), parameters, has_mean
+        lambda spec, keys: KeyedDelay(keys, make(spec)), parameters, has_mean
     )
 
 

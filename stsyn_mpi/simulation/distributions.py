@@ -14,6 +14,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from stsyn_mpi.simulation.parameters import Parameter, PartOfMean
 from stsyn_mpi.spec import Spec
 
@@ -38,17 +40,22 @@ class Distribution:
     variance : float
         Exact variance, s^2; infinite where there is none.
     quantile : callable
-        From a uniform in [0, 1) to a delay in s.
+        From uniforms in [0, 1) to delays in s, float64 in arrays of any one shape.
     """
 
     mean: float
     variance: float
-    quantile: Callable[[float], float]
+    quantile: Callable[[np.ndarray], np.ndarray]
 
 
-def exponential_quantile(mean: float, uniform: float) -> float:
-    """Return the quantile (s) of the exponential distribution of mean ``mean`` (s)."""
-    return -mean * math.log1p(-uniform)
+def exponential_quantile(mean: float | np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return quantiles (s) of the exponential distribution of mean ``mean`` (s)."""
+    quantile: np.ndarray = -mean * np.log1p(-uniform)
+    return quantile
+
+
+def _always(delay: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda u: np.full(np.shape(u), delay)
 
 
 def fast_mean(mean: float, slow_share: float, slowdown: float) -> float:
@@ -58,13 +65,13 @@ def fast_mean(mean: float, slow_share: float, slowdown: float) -> float:
 
 def none(spec: Spec) -> Distribution:
     """Make no delay at all."""
-    return Distribution(0.0, 0.0, lambda uniform: 0.0)
+    return Distribution(0.0, 0.0, _always(0.0))
 
 
 def constant(spec: Spec) -> Distribution:
     """Make every draw the mean."""
     mean = spec.duration("mean")
-    return Distribution(mean, 0.0, lambda uniform: mean)
+    return Distribution(mean, 0.0, _always(mean))
 
 
 def exponential(spec: Spec) -> Distribution:
@@ -90,26 +97,21 @@ def gamma(spec: Spec) -> Distribution:
 
     mean, shape = spec.duration("mean"), GAMMA_SHAPE.read(spec)
     scale = mean / shape
-    return Distribution(
-        mean, mean * scale, lambda u: scale * float(gammaincinv(shape, u))
-    )
+    return Distribution(mean, mean * scale, lambda u: scale * gammaincinv(shape, u))
 
 
 def lognormal(spec: Spec) -> Distribution:
     """Make a lognormal distribution; ``sigma`` is the deviation of the logarithm."""
-    from statistics import NormalDist
+    from scipy.special import ndtri
 
     mean, sigma = spec.duration("mean"), SIGMA.read(spec)
-    normal_quantile = NormalDist().inv_cdf
-
-    def quantile(uniform: float) -> float:
-        # The normal quantile has no value at 0.
-        if uniform == 0.0 < sigma:
-            return 0.0
-        z = normal_quantile(uniform) if sigma else 0.0
-        return mean * math.exp(sigma * z - sigma**2 / 2)
-
-    return Distribution(mean, mean * mean * math.expm1(sigma**2), quantile)
+    if sigma == 0:
+        return Distribution(mean, 0.0, _always(mean))
+    return Distribution(
+        mean,
+        mean * mean * math.expm1(sigma**2),
+        lambda u: mean * np.exp(sigma * ndtri(u) - sigma**2 / 2),
+    )
 
 
 def weibull(spec: Spec) -> Distribution:
@@ -120,7 +122,7 @@ def weibull(spec: Spec) -> Distribution:
     return Distribution(
         mean,
         mean * mean * (unit_square / (unit_mean * unit_mean) - 1),
-        lambda u: mean / unit_mean * (-math.log1p(-u)) ** (1 / shape),
+        lambda u: mean / unit_mean * (-np.log1p(-u)) ** (1 / shape),
     )
 
 
@@ -132,7 +134,7 @@ def pareto(spec: Spec) -> Distribution:
     return Distribution(
         mean,
         variance if mean else 0.0,
-        lambda u: x_min * math.exp(-math.log1p(-u) / shape),
+        lambda u: x_min * np.exp(np.log1p(-u) / -shape),
     )
 
 
@@ -151,4 +153,4 @@ def bimodal(spec: Spec) -> Distribution:
     fast = fast_mean(mean, share, slowdown)
     slow = fast * slowdown
     variance = share * (1 - share) * (slow - fast) * (slow - fast)
-    return Distribution(mean, variance, lambda u: slow if u >= 1 - share else fast)
+    return Distribution(mean, variance, lambda u: np.where(u >= 1 - share, slow, fast))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.rng import KeyedUniforms, Purpose
+from stsyn_mpi.rng import WORDS, KeyedUniforms, Purpose
 from stsyn_mpi.spec import Spec, choose, parse_number
 
 Scope = Literal["per-update", "per-round"]
@@ -32,18 +35,97 @@ class Keys:
     scope: Scope = "per-update"
     factors: tuple[float, ...] = ()
     uniforms: KeyedUniforms = field(init=False, repr=False, compare=False)
+    factor_array: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "uniforms", KeyedUniforms(self.seed, Purpose.DELAY))
+        object.__setattr__(self, "factor_array", np.array(self.factors))
 
-    def factor(self, worker: int) -> float:
-        """Return by how much worker ``worker`` is slower than the law says."""
-        return self.factors[worker] if self.factors else 1.0
 
-    def uniform(self, worker: int, round_index: int, update_index: int) -> float:
-        """Return the uniform in [0, 1) that an update's delay is made from."""
-        index = update_index if self.scope == "per-update" else 0
-        return self.uniforms.at(worker, round_index, index)
+class KeyedLaw(ABC):
+    """A delay law whose draws are a function of uniforms and their keys.
+
+    Parameters
+    ----------
+    keys : Keys
+        Key of the draws, scope, factors.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self._latest: tuple[tuple[int, int, int], list[float]] = ((-1, -1, -1), [])
+
+    @property
+    def scope(self) -> Scope:
+        """Whether each update or each round has a draw of its own."""
+        return self.keys.scope
+
+    @abstractmethod
+    def delays_of(
+        self,
+        uniforms: np.ndarray,
+        first_round: int,
+        first_worker: int,
+        first_update: int,
+    ) -> np.ndarray:
+        """Turn uniforms into delays (s), as they are before the workers' factors.
+
+        Parameters
+        ----------
+        uniforms : numpy.ndarray
+            float64, C order, shape (rounds, workers, updates), from the given first
+            ones on. It may be overwritten.
+
+        Returns
+        -------
+        numpy.ndarray
+            An array of that shape, which the caller may overwrite.
+        """
+
+    def draw(self, worker: int, round_index: int, update_index: int) -> float:
+        """Return the delay of one update in seconds."""
+        if self.scope == "per-round":
+            update_index = 0
+        # Four uniforms cost what one does, and updates are drawn for in their order.
+        first, place = update_index // WORDS * WORDS, update_index % WORDS
+        key, delays = self._latest
+        if key != (worker, round_index, first):
+            delays = self.draw_updates(worker, round_index, first, WORDS).tolist()
+            self._latest = ((worker, round_index, first), delays)
+        return delays[place]
+
+    def draw_updates(
+        self, worker: int, round_index: int, first_update: int, n_updates: int
+    ) -> np.ndarray:
+        """Return `draw` of some updates of a round: seconds, float64 (n_updates,)."""
+        is_per_round = self.scope == "per-round"
+        span = (0, 1) if is_per_round else (first_update, n_updates)
+        uniforms = self.keys.uniforms.of_updates(worker, round_index, *span)
+        block = uniforms.reshape(1, 1, -1)
+        delays = self.delays_of(block, round_index, worker, span[0])[0, 0]
+        if self.keys.factors:
+            delays *= self.keys.factors[worker]
+        return np.repeat(delays, n_updates) if is_per_round else delays
+
+    def draw_rounds(
+        self, first_round: int, n_rounds: int, n_workers: int, n_updates: int
+    ) -> np.ndarray:
+        """Return `draw` of the first updates of all workers in some rounds.
+
+        Returns
+        -------
+        numpy.ndarray
+            Seconds, float64, shape (n_rounds, n_workers, n_updates).
+        """
+        is_per_round = self.scope == "per-round"
+        n_drawn = 1 if is_per_round else n_updates
+        uniforms = self.keys.uniforms.of_rounds(
+            first_round, n_rounds, n_workers, n_drawn
+        )
+        delays = self.delays_of(uniforms, first_round, 0, 0)
+        if self.keys.factors:
+            delays *= self.keys.factor_array[:n_workers, np.newaxis]
+        return np.repeat(delays, n_updates, axis=2) if is_per_round else delays
 
 
 def read_keys(spec: Spec, seed: int, n_workers: int | None) -> Keys:

@@ -14,7 +14,7 @@ slow_rounds (1 - slow_share) rounds on average, from whatever round the search s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import numpy as np
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.rng import KeyedUniforms
@@ -23,7 +23,7 @@ from stsyn_mpi.simulation.distributions import (
     exponential_quantile,
     fast_mean,
 )
-from stsyn_mpi.simulation.keys import Keys, Scope
+from stsyn_mpi.simulation.keys import KeyedLaw, Keys
 from stsyn_mpi.simulation.parameters import Parameter
 from stsyn_mpi.spec import Spec
 
@@ -31,15 +31,11 @@ SLOW_SHARE = Parameter("slow_share", default=0.1, low=0.0, high=0.99)
 SLOW_ROUNDS = Parameter("slow_rounds", default=10.0, low=1.0, high=10000.0)
 PARAMETERS = (SLOW_SHARE, SLOWDOWN, SLOW_ROUNDS)
 
-_STATE_INDEX = 2**64 - 1
-"""Where an update's index stands in a key: no update has this one."""
 
-
-@dataclass(frozen=True)
 class SlowSpells:
     """Which workers are slow in which rounds.
 
-    Attributes
+    Parameters
     ----------
     uniforms : KeyedUniforms
         What the states are made from.
@@ -49,13 +45,20 @@ class SlowSpells:
         Mean length of a slow spell in rounds, at least 1 / (1 - slow_share).
     """
 
-    uniforms: KeyedUniforms
-    slow_share: float
-    slow_rounds: float
-    _latest: dict[int, tuple[int, bool]] = field(default_factory=dict, repr=False)
+    def __init__(
+        self, uniforms: KeyedUniforms, slow_share: float, slow_rounds: float
+    ) -> None:
+        self.uniforms = uniforms
+        self.slow_share = slow_share
+        self.slow_rounds = slow_rounds
+        self._latest: dict[int, tuple[int, bool]] = {}
+        self._block = (0, np.empty((0, 0), dtype=bool))
 
     def is_slow(self, worker: int, round_index: int) -> bool:
         """Return whether the worker is slow in the round."""
+        first, states = self._block
+        if 0 <= round_index - first < len(states) and worker < states.shape[1]:
+            return bool(states[round_index - first, worker])
         known_round, known = self._latest.get(worker, (-1, False))
         for earlier in range(round_index, -1, -1):
             state = known if earlier == known_round else self._decided(worker, earlier)
@@ -64,37 +67,78 @@ class SlowSpells:
                 return state
         raise ValueError(f"round {round_index} is negative")
 
+    def in_rounds(self, first_round: int, n_rounds: int, n_workers: int) -> np.ndarray:
+        """Return `is_slow` of all workers in some rounds.
+
+        Costs least when the rounds follow those that were asked for last.
+
+        Returns
+        -------
+        numpy.ndarray
+            bool, shape (n_rounds, n_workers).
+        """
+        states = np.empty((n_rounds, n_workers), dtype=bool)
+        state = self._before(first_round, n_workers)
+        for place in range(n_rounds):
+            falls, stays = self._decisions(first_round + place, 0, n_workers)
+            state = np.logical_or(falls, stays & state, out=states[place])
+        self._block = (first_round, states)
+        return states
+
+    def _before(self, round_index: int, n_workers: int) -> np.ndarray:
+        """Return the states in the round before, bool (n_workers,)."""
+        first, states = self._block
+        place = round_index - 1 - first
+        if 0 <= place < len(states) and n_workers <= states.shape[1]:
+            return states[place, :n_workers]
+        state = np.zeros(n_workers, dtype=bool)
+        is_open = np.ones(n_workers, dtype=bool)
+        while round_index > 0 and is_open.any():
+            round_index -= 1
+            falls, stays = self._decisions(round_index, 0, n_workers)
+            state |= is_open & falls
+            is_open &= stays
+        return state
+
     def _decided(self, worker: int, round_index: int) -> bool | None:
         """State that the round's uniform decides; None where it stays as it was."""
-        uniform = self.uniforms.at(worker, round_index, _STATE_INDEX)
+        falls, stays = self._decisions(round_index, worker, 1)
+        return None if stays[0] else bool(falls[0])
+
+    def _decisions(
+        self, round_index: int, first_worker: int, n_workers: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether workers are slow whatever they were, and whether they stay."""
+        uniform = self.uniforms.of_workers(round_index, first_worker, n_workers)
         if round_index == 0:
-            return uniform < self.slow_share
+            return uniform < self.slow_share, np.zeros(n_workers, dtype=bool)
         recovery = 1 / self.slow_rounds
-        if uniform < recovery * self.slow_share / (1 - self.slow_share):
-            return True
-        return False if uniform >= 1 - recovery else None
+        falls = uniform < recovery * self.slow_share / (1 - self.slow_share)
+        return falls, ~falls & (uniform < 1 - recovery)
 
 
-@dataclass(frozen=True)
-class MarkovDelay:
+class MarkovDelay(KeyedLaw):
     """Exponential delays whose mean is that of the worker's state.
 
-    Attributes
+    Parameters
     ----------
+    keys : Keys
+        Key of the draws, scope, factors.
     mean : float
         Stationary mean of one update's delay, s.
     slowdown : float
         A slow worker's mean over a fast one's.
     spells : SlowSpells
         Which workers are slow in which rounds.
-    keys : Keys
-        Key of the draws, scope, factors.
     """
 
-    mean: float
-    slowdown: float
-    spells: SlowSpells
-    keys: Keys
+    def __init__(
+        self, keys: Keys, mean: float, slowdown: float, spells: SlowSpells
+    ) -> None:
+        super().__init__(keys)
+        self.mean = mean
+        self.slowdown = slowdown
+        self.spells = spells
 
     @property
     def fast_mean(self) -> float:
@@ -109,17 +153,22 @@ class MarkovDelay:
         square = 2 * (1 - share + share * slowdown**2)
         return self.fast_mean * self.fast_mean * (square - mean**2)
 
-    @property
-    def scope(self) -> Scope:
-        """Whether each update or each round has a draw of its own."""
-        return self.keys.scope
-
-    def draw(self, worker: int, round_index: int, update_index: int) -> float:
-        """Return the delay of one update in seconds."""
-        is_slow = self.spells.is_slow(worker, round_index)
-        mean = self.fast_mean * (self.slowdown if is_slow else 1.0)
-        uniform = self.keys.uniform(worker, round_index, update_index)
-        return self.keys.factor(worker) * exponential_quantile(mean, uniform)
+    def delays_of(
+        self,
+        uniforms: np.ndarray,
+        first_round: int,
+        first_worker: int,
+        first_update: int,
+    ) -> np.ndarray:
+        """Return exponential quantiles."""
+        n_rounds, n_workers, _ = uniforms.shape
+        means = np.array([self.fast_mean, self.fast_mean * self.slowdown])
+        if n_rounds == n_workers == 1:
+            is_slow = self.spells.is_slow(first_worker, first_round)
+            return exponential_quantile(means[int(is_slow)], uniforms)
+        states = self.spells.in_rounds(first_round, n_rounds, first_worker + n_workers)
+        state_means = means[states[:, first_worker:].astype(np.intp)]
+        return exponential_quantile(state_means[:, :, np.newaxis], uniforms)
 
 
 def make_markov(spec: Spec, keys: Keys) -> MarkovDelay:
@@ -138,8 +187,8 @@ def make_markov(spec: Spec, keys: Keys) -> MarkovDelay:
             f"here {least:g}, got {slow_rounds:g}: a shorter spell is no spell"
         )
     return MarkovDelay(
+        keys,
         mean=spec.duration("mean"),
         slowdown=SLOWDOWN.read(spec),
         spells=SlowSpells(keys.uniforms, share, slow_rounds),
-        keys=keys,
     )

@@ -10,7 +10,7 @@ import pytest
 from stsyn_mpi import faults
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import InjectedFault, parse_faults
-from stsyn_mpi.rng import KeyedUniforms, Purpose, keyed_generator, keyed_uniform
+from stsyn_mpi.rng import KeyedUniforms, Purpose, keyed_generator
 
 
 def test_every_part_of_a_key_makes_another_stream():
@@ -34,22 +34,62 @@ def test_draws_are_the_same_on_every_machine():
     assert drawn.tolist() == [18054032833839679360, 6230928247542426707]
 
 
-def test_largest_seed_is_a_key():
-    assert 0 <= keyed_uniform(2**63 - 1, Purpose.DELAY, 2**31, 2**40, 2**31) < 1
+SEED = 2**63 - 1
 
 
-def test_uniforms_moved_from_key_to_key_are_those_of_the_keys():
-    keys = [(0, 0, 0), (2, 3, 4), (2, 3, 5), (2**31, 2**40, 2**64 - 1), (2, 3, 4)]
-    uniforms = KeyedUniforms(2**63 - 1, Purpose.DELAY)
-    expected = [keyed_uniform(2**63 - 1, Purpose.DELAY, *key) for key in keys]
-    assert [uniforms.at(*key) for key in keys] == expected
+def uniform_at(word, *counter):
+    """One uniform as the page of the delay laws defines it."""
+    bits = np.random.Philox(
+        key=np.array([SEED, Purpose.DELAY], dtype=np.uint64),
+        counter=np.array(counter, dtype=np.uint64),
+    )
+    return (int(bits.random_raw(4)[word]) >> 11) * 2**-53
+
+
+def test_uniforms_are_those_of_their_keys():
+    uniforms = KeyedUniforms(SEED, Purpose.DELAY)
+    for worker, round_index, update in [
+        (0, 0, 0),
+        (2, 3, 4),
+        (2, 3, 7),
+        (2**31, 2**40, 2**31 + 1),
+        (2, 3, 4),
+    ]:
+        expected = [
+            uniform_at(i % 4, worker, i // 4, round_index, 0)
+            for i in range(update, update + 6)
+        ]
+        found = uniforms.of_updates(worker, round_index, update, 6)
+        assert found.tolist() == expected
+        assert uniforms.of_updates(worker, round_index, update, 1) == expected[0]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 1, 1), (2, 5, 8), (3, 0, 2)])
+def test_uniforms_of_rounds_are_those_of_their_updates(shape):
+    uniforms = KeyedUniforms(SEED, Purpose.DELAY)
+    found = uniforms.of_rounds(6, *shape)
+    assert found.shape == shape
+    assert found.flags.c_contiguous
+    for place, worker in np.ndindex(*shape[:2]):
+        expected = uniforms.of_updates(worker, 6 + place, 0, shape[2])
+        assert (found[place, worker] == expected).all()
+
+
+def test_uniforms_of_workers_are_others_than_those_of_updates():
+    uniforms = KeyedUniforms(SEED, Purpose.DELAY)
+    found = uniforms.of_workers(5, 0, 11)
+    assert found.tolist() == [uniform_at(m % 4, m // 4, 0, 5, 1) for m in range(11)]
+    for first, n in [(0, 1), (3, 2), (7, 4), (10, 1)]:
+        assert (uniforms.of_workers(5, first, n) == found[first : first + n]).all()
+    assert not np.isin(found, uniforms.of_rounds(0, 20, 20, 8)).any()
 
 
 def test_every_thread_moves_a_generator_of_its_own():
     uniforms = KeyedUniforms(1, Purpose.DELAY)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(uniforms.at, 1, 2, 3).result() == uniforms.at(1, 2, 3)
+        drawn = pool.submit(uniforms.of_updates, 1, 2, 3, 4).result()
         other = pool.submit(lambda: uniforms._bits).result()
+    assert (drawn == uniforms.of_updates(1, 2, 3, 4)).all()
     assert other is not uniforms._bits
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from stsyn_mpi.rng import Purpose, keyed_uniform
+from stsyn_mpi.rng import KeyedUniforms, Purpose
 from stsyn_mpi.simulation.delays import LAWS, parse_delay
 
 SMOOTH = (
@@ -73,11 +73,11 @@ def test_mean_and_variance_are_the_integrals_of_the_quantile_function(text):
 def test_mean_and_variance_of_two_values(text):
     law = law_of(text)
     # A midpoint rule is exact where no jump lies within a cell.
-    drawn = [law.distribution.quantile((i + 0.5) / 1000) for i in range(1000)]
+    drawn = law.distribution.quantile((np.arange(1000) + 0.5) / 1000)
     assert law.mean == 0.02
     assert np.mean(drawn) == pytest.approx(0.02, rel=1e-12)
     assert np.var(drawn) == pytest.approx(law.variance, rel=1e-12)
-    assert len(set(drawn)) == 2
+    assert len(np.unique(drawn)) == 2
 
 
 @pytest.mark.parametrize("text", [*SMOOTH, *STEPPED])
@@ -139,11 +139,15 @@ def test_erlang_and_exponential_are_gamma_laws():
     [
         (
             "exponential:mean=20ms,factors=1/3",
-            ["0x1.2b3809ed5f218p-7", "0x1.4ff4e360e2ef0p-4", "0x1.7063848c8e93ep-5"],
+            ["0x1.2b3809ed5f218p-7", "0x1.242a5cf4f66dcp-5", "0x1.ba308812a4258p-5"],
         ),
         (
             "exponential:mean=20ms,scope=per-round",
-            ["0x1.2b3809ed5f218p-7", "0x1.060b94e8dc658p-4", "0x1.0ce12acc1947cp-6"],
+            ["0x1.2b3809ed5f218p-7", "0x1.c37930df0e738p-8", "0x1.8b35c57c019e4p-7"],
+        ),
+        (
+            "markov:mean=20ms,slow_share=0.5",
+            ["0x1.1004661d9c4d0p-6", "0x1.6223d58603e9dp-6", "0x1.0bfe61fbc854dp-5"],
         ),
     ],
 )
@@ -154,11 +158,51 @@ def test_draws_stay_what_they_were(text, drawn):
     assert now == pytest.approx([float.fromhex(x) for x in drawn], rel=1e-14)
 
 
+FACTORS = ",factors=1/3/1/0.5/1/2/7"
+ALL = ("none", "constant:mean=20ms", *SMOOTH, *STEPPED, "pareto:mean=20ms", MARKOV)
+
+
+@pytest.mark.parametrize("scope", ["", ",scope=per-round"])
+@pytest.mark.parametrize("text", ALL)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 4), (2, 5, 10), (4, 1, 3)])
+def test_blocks_of_draws_are_the_draws(text, scope, shape):
+    text += f"{scope}{FACTORS}" if ":" in text else ":factors=1/3/1/0.5/1/2/7"
+    one, many = law_of(text), law_of(text)
+    for first_round in (0, 5, 5 + shape[0], 2):
+        block = many.draw_rounds(first_round, *shape)
+        assert block.shape == shape
+        assert block.dtype == np.float64
+        expected = [one.draw(m, first_round + j, i) for j, m, i in np.ndindex(shape)]
+        assert block.ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("scope", ["", ",scope=per-round"])
+@pytest.mark.parametrize("text", [*SMOOTH, *STEPPED, MARKOV])
+def test_updates_of_one_worker_are_the_draws(text, scope):
+    law = law_of(text + scope + FACTORS)
+    for first, n in [(0, 0), (0, 1), (0, 10), (3, 1), (3, 2), (7, 9), (8, 4)]:
+        drawn = law.draw_updates(6, 3, first, n)
+        assert drawn.dtype == np.float64
+        assert drawn.tolist() == [law.draw(6, 3, first + i) for i in range(n)]
+
+
+@pytest.mark.parametrize("text", [*SMOOTH, MARKOV])
+def test_what_a_law_returns_may_be_overwritten(text):
+    for scope in ("per-update", "per-round"):
+        law = law_of(f"{text},scope={scope}")
+        before = law.draw_rounds(0, 2, 3, 4), law.draw_updates(1, 0, 0, 4)
+        for drawn in (law.draw_rounds(0, 2, 3, 4), law.draw_updates(1, 0, 0, 4)):
+            drawn[...] = -1
+        assert (law.draw_rounds(0, 2, 3, 4) == before[0]).all()
+        assert (law.draw_updates(1, 0, 0, 4) == before[1]).all()
+
+
 @pytest.mark.parametrize("text", [*SMOOTH, *STEPPED])
 def test_draws_are_quantiles_of_the_uniform_of_their_key(text):
     law = law_of(text, seed=5)
-    uniform = keyed_uniform(5, Purpose.DELAY, 2, 3, 4)
-    assert law.draw(2, 3, 4) == law.distribution.quantile(uniform)
+    uniforms = KeyedUniforms(5, Purpose.DELAY).of_updates(2, 3, 4, 2)
+    drawn = [law.draw(2, 3, 4), law.draw(2, 3, 5)]
+    assert drawn == law.distribution.quantile(uniforms).tolist()
 
 
 @pytest.mark.parametrize("text", [*SMOOTH, *STEPPED, MARKOV])
@@ -196,8 +240,9 @@ def test_per_update_draws_for_each(text):
     assert len({law.draw(1, 5, i) for i in range(10)}) == 10
 
 
-def test_only_the_gamma_law_loads_scipy():
-    others = [f"{name}:mean=1" for name in LAWS if name not in ("none", "gamma")]
+def test_only_laws_that_need_scipy_load_it():
+    without = ("none", "gamma", "lognormal")
+    others = [f"{name}:mean=1" for name in LAWS if name not in without]
     program = (
         "import sys; from stsyn_mpi.simulation.delays import parse_delay\n"
         f"for text in {others}: parse_delay(text, 0, None).draw(0, 3, 2)\n"

@@ -97,6 +97,34 @@ def test_states_do_not_depend_on_the_order_of_asking(states):
     assert all(spells.is_slow(m, j) == states[m, j] for m, j in places)
 
 
+@pytest.mark.parametrize("order", [(0, 10, 20, 30), (30, 20, 10, 0), (90, 100, 0, 1)])
+def test_states_of_many_rounds_are_those_of_each(states, order):
+    spells = law_of().spells
+    for first in order:
+        for n_workers in (13, 60, 5):
+            found = spells.in_rounds(first, 10, n_workers)
+            assert (found == states[:n_workers, first : first + 10].T).all()
+        assert spells.is_slow(2, first + 3) == states[2, first + 3]
+        assert spells.is_slow(7, first + 3) == states[7, first + 3]
+        assert spells.is_slow(2, first + 12) == states[2, first + 12]
+
+
+def test_rounds_in_their_order_cost_one_row_each(monkeypatch):
+    spells = law_of().spells
+    rows = []
+    original = SlowSpells._decisions
+    monkeypatch.setattr(
+        SlowSpells,
+        "_decisions",
+        lambda self, *key: rows.append(key) or original(self, *key),
+    )
+    for first in range(0, 40, 8):
+        spells.in_rounds(first, 8, 30)
+    assert rows == [(round_index, 0, 30) for round_index in range(40)]
+    spells.is_slow(3, 34)
+    assert len(rows) == 40
+
+
 def test_an_update_costs_one_draw_and_a_round_one_more(counted):
     law = law_of()
     for round_index in range(200):
