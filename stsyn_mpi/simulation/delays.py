@@ -152,7 +152,8 @@ def parse_delay(text: str, seed: int, n_workers: int | None) -> DelayLaw:
     text : str
         The law with its parameters. ``mean`` is a duration; ``scope`` is
         ``per-update`` (default) or ``per-round``; ``factors`` holds one multiplier
-        per worker, separated by slashes; the other parameters are those of the law.
+        per worker, separated by slashes, ``10*4`` standing for ten fours; the other
+        parameters are those of the law.
     seed : int
         Key of the draws.
     n_workers : int or None

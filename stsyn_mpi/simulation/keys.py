@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,7 @@ from stsyn_mpi.spec import Spec, choose, parse_number
 Scope = Literal["per-update", "per-round"]
 SHARED_PARAMETERS = ("scope", "factors")
 _SCOPES: dict[str, Scope] = {"per-update": "per-update", "per-round": "per-round"}
+_MOST_FACTORS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -148,20 +150,37 @@ def read_keys(spec: Spec, seed: int, n_workers: int | None) -> Keys:
     scope = choose(
         spec.parameters.get("scope", "per-update"), _SCOPES, f"scope of {spec.name!r}"
     )
-    return Keys(seed, _SCOPES[scope], _read_factors(spec, n_workers))
+    return Keys(seed, _SCOPES[scope], read_factors(spec, n_workers))
 
 
-def _read_factors(spec: Spec, n_workers: int | None) -> tuple[float, ...]:
+def read_factors(spec: Spec, n_workers: int | None) -> tuple[float, ...]:
+    """Read ``factors``; see `read_keys`. Empty where none are given."""
     if "factors" not in spec.parameters:
         return ()
     where = f"factors of {spec.name!r}"
-    texts = spec.parameters["factors"].split("/")
-    factors = tuple(parse_number(part, where) for part in texts)
-    if n_workers is not None and len(factors) != n_workers:
+    runs = [_read_run(part, where) for part in spec.parameters["factors"].split("/")]
+    n_factors = sum(count for count, _ in runs)
+    if n_workers is not None and n_factors != n_workers:
         raise InputError(
             f"{where} must hold one number per worker: "
-            f"{n_workers} workers, got {len(factors)}"
+            f"{n_workers} workers, got {n_factors}"
         )
-    if min(factors) < 0:
-        raise InputError(f"{where} must not be negative, got {min(factors):g}")
-    return factors
+    if n_factors > _MOST_FACTORS:
+        raise InputError(
+            f"{where} must be for at most {_MOST_FACTORS} workers, got {n_factors}"
+        )
+    return tuple(factor for count, factor in runs for _ in range(count))
+
+
+def _read_run(text: str, where: str) -> tuple[int, float]:
+    """Read how many workers have one factor, and which: ``4``, or ``10*4``."""
+    count, star, number = text.rpartition("*")
+    if star and not re.fullmatch("[1-9][0-9]{0,8}", count.strip()):
+        raise InputError(
+            f"{where} must be numbers, or count*number with a count from 1 on, "
+            f"got {text!r}"
+        )
+    factor = parse_number(number, where)
+    if factor < 0:
+        raise InputError(f"{where} must not be negative, got {factor:g}")
+    return int(count) if star else 1, factor

@@ -70,6 +70,19 @@ def test_any_duration_is_a_mean(name, mean):
     assert (law.draw(0, 1, 2) > 0) == (law.mean > 0)
 
 
+def test_factors_of_many_workers():
+    text = "constant:mean=1,factors=3990*1/10*4/0.5"
+    law = parse_delay(text, seed=0, n_workers=4001)
+    drawn = [law.draw(worker, 0, 0) for worker in (0, 3989, 3990, 3999, 4000)]
+    assert drawn == [1, 1, 4, 4, 0.5]
+    assert law.draw_rounds(0, 1, 4001, 1).sum() == 3990 + 40 + 0.5
+
+
+def test_factors_beyond_any_run_are_refused():
+    with pytest.raises(InputError, match="at most 10000000 workers, got 999999999"):
+        parse_delay("constant:mean=1,factors=999999999*4", seed=0, n_workers=None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -106,6 +119,13 @@ def test_any_duration_is_a_mean(name, mean):
         ("constant:mean=1,scope=per-batch", "allowed are per-update, per-round"),
         ("constant:mean=1,factors=1/2", "3 workers, got 2"),
         ("constant:mean=1,factors=1/x/2", "factors of 'constant' must be a finite"),
+        ("constant:mean=1,factors=2*1/2*4", "3 workers, got 4"),
+        ("constant:mean=1,factors=0*1/3*4", "count from 1 on, got '0[*]1'"),
+        ("constant:mean=1,factors=1/x*4", "count from 1 on, got 'x[*]4'"),
+        ("constant:mean=1,factors=1/2*2*4", "count from 1 on, got '2[*]2[*]4'"),
+        ("constant:mean=1,factors=1/2*", "must be a finite number, got ''"),
+        ("constant:mean=1,factors=1/2*-4", "must not be negative, got -4"),
+        ("constant:mean=1,factors=999999999*4", "3 workers, got 999999999"),
         ("markov:mean=1,factors=1/-1/2", "must not be negative, got -1"),
     ],
 )
