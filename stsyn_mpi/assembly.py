@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi import __version__
-from stsyn_mpi.arrays import Backend, select_backend
+from stsyn_mpi.arrays import Array, Backend, select_backend
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import Dataset, open_dataset, partition
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import FaultPlan, parse_faults
 from stsyn_mpi.models import Model, build_model
-from stsyn_mpi.schemes import needs_samples, parse_scheme
+from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
+from stsyn_mpi.schemes import build_strategy, needs_samples, parse_scheme
 from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
 from stsyn_mpi.training.schedules import parse_schedule
 
 ModelFactory = Callable[[Backend, tuple[int, int, int], int], Model]
@@ -118,3 +120,53 @@ def complaint_of(error: InputError | MemoryError) -> str:
     if isinstance(error, MemoryError):
         return f"data, model or batch size need more memory than there is: {error}"
     return str(error)
+
+
+def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarray]:
+    """Return the evaluation on the test data, and the first model's parameters.
+
+    Returns
+    -------
+    evaluate
+        From parameters on the device, shape (n_params,), to loss and accuracy.
+    initial
+        float32, shape (n_params,), in host memory.
+
+    Raises
+    ------
+    InputError
+        If the test data hold bad values.
+    """
+    images, labels = job.data.read_test()
+    test = LabelledImages(job.backend.to_device(images), job.backend.to_device(labels))
+    model = job.make_model()
+    initial = model.initial_params(job.config.seed)
+    return (lambda params: evaluate(model, params, test)), initial
+
+
+def build_coordinator(
+    job: Job, alive_interval_s: float | None, eval_every: int | None = None
+) -> Coordinator:
+    """Return the coordinator with the configured strategy.
+
+    Parameters
+    ----------
+    job
+        What is configured.
+    alive_interval_s
+        Interval between signs of life, seconds; None where nobody can hang.
+    eval_every
+        Instead of the configured one.
+    """
+    config = job.config
+    strategy = build_strategy(config.strategy, config.weights, job.scheme_terms())
+    terms = RunTerms(
+        n_workers=job.n_workers,
+        n_rounds=config.rounds,
+        time_limit_s=config.time_limit,
+        target_accuracy=config.target_accuracy,
+        eval_every=config.eval_every if eval_every is None else eval_every,
+        alive_interval_s=alive_interval_s,
+        is_deterministic=config.deterministic,
+    )
+    return Coordinator(strategy, terms)

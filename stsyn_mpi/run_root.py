@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from stsyn_mpi.arrays import Array
-from stsyn_mpi.assembly import Job, ModelFactory, assemble, complaint_of
+from stsyn_mpi.assembly import (
+    Job,
+    ModelFactory,
+    assemble,
+    build_coordinator,
+    build_evaluation,
+    complaint_of,
+)
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import (
     EXIT_DONE,
@@ -26,13 +33,11 @@ from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.wire import rank_of
 from stsyn_mpi.progress import LOG, Progress, print_failure, set_up_logging
 from stsyn_mpi.protocol.commands import Outcome
-from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
-from stsyn_mpi.schemes import build_strategy
-from stsyn_mpi.training.evaluation import Evaluation, LabelledImages, evaluate
+from stsyn_mpi.training.evaluation import Evaluation
 from stsyn_mpi.training.evaluator import Evaluator
 from stsyn_mpi.training.server_steps import build_server_step
 
@@ -149,45 +154,7 @@ def _build_root(
         n_upload_buffers=job.n_workers if config.deterministic else n_uploads,
         blocks=_has_core_of_its_own(config.wait, world),
     )
-    return Root(world.comm, build_coordinator(job), parts)
-
-
-def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarray]:
-    """Return the evaluation on the test data, and the first model's parameters.
-
-    Returns
-    -------
-    evaluate
-        From parameters on the device, shape (n_params,), to loss and accuracy.
-    initial
-        float32, shape (n_params,), in host memory.
-
-    Raises
-    ------
-    InputError
-        If the test data hold bad values.
-    """
-    images, labels = job.data.read_test()
-    test = LabelledImages(job.backend.to_device(images), job.backend.to_device(labels))
-    model = job.make_model()
-    initial = model.initial_params(job.config.seed)
-    return (lambda params: evaluate(model, params, test)), initial
-
-
-def build_coordinator(job: Job) -> Coordinator:
-    """Return the coordinator with the configured strategy."""
-    config = job.config
-    strategy = build_strategy(config.strategy, config.weights, job.scheme_terms())
-    terms = RunTerms(
-        n_workers=job.n_workers,
-        n_rounds=config.rounds,
-        time_limit_s=config.time_limit,
-        target_accuracy=config.target_accuracy,
-        eval_every=config.eval_every,
-        alive_interval_s=config.alive_interval,
-        is_deterministic=config.deterministic,
-    )
-    return Coordinator(strategy, terms)
+    return Root(world.comm, build_coordinator(job, job.config.alive_interval), parts)
 
 
 def _has_core_of_its_own(wait: str, world: World) -> bool:

@@ -22,6 +22,7 @@ from stsyn_mpi.refusal import refuse
 COMMANDS = {
     "train": "Train a model on MPI ranks.",
     "data": "Prepare, inspect and verify data files.",
+    "simulate": "Train under a virtual clock, in one process.",
     "report": "Summarise and plot a run file.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",
 }

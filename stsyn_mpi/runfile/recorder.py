@@ -97,6 +97,10 @@ class RunRecorder:
         table[:, 0], table[:, 1], table[:, 2:] = round_index, worker, rows
         self.writer.append_updates(table)
 
+    def note_update_rows(self, rows: np.ndarray) -> None:
+        """Keep rows of `RunWriter.append_updates`, shape (n, 6)."""
+        self.writer.append_updates(rows)
+
     def flush_events(self) -> None:
         """Hand the events kept so far to the writer."""
         if self._events:

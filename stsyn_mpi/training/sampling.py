@@ -21,6 +21,9 @@ class BatchSampler:
         Rows of a batch, B.
     seed, worker
         Key of the draws.
+    rows
+        Which of the images are the worker's own, shape (n,), on the host; None for
+        all of them. So many workers of one process share the images.
     """
 
     def __init__(
@@ -31,10 +34,12 @@ class BatchSampler:
         batch_size: int,
         seed: int,
         worker: int,
+        rows: np.ndarray | None = None,
     ) -> None:
         self._backend = backend
         self._images, self._labels = images, labels
         self._seed, self._worker = seed, worker
+        self._rows = rows
         self._batch_images = backend.empty((batch_size, *images.shape[1:]))
         self._batch_labels = backend.empty((batch_size,), str(labels.dtype))
 
@@ -49,8 +54,11 @@ class BatchSampler:
         generator = keyed_generator(
             self._seed, Purpose.BATCH, self._worker, round_index, update_index
         )
-        n_samples, batch_size = self._labels.shape[0], self._batch_labels.shape[0]
+        n_samples = self._labels.shape[0] if self._rows is None else len(self._rows)
+        batch_size = self._batch_labels.shape[0]
         rows = generator.integers(0, n_samples, batch_size, dtype=np.int64)
+        if self._rows is not None:
+            rows = self._rows[rows]
         indices = self._backend.to_device(rows)
         self._backend.take_rows(self._images, indices, self._batch_images)
         self._backend.take_rows(self._labels, indices, self._batch_labels)

@@ -1,0 +1,31 @@
+"""``stsyn-mpi simulate``: options in, run file out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from stsyn_mpi.cli.options import all_options
+from stsyn_mpi.simulate_config import SimulateConfig
+
+
+@click.command()
+@click.argument("toml", required=False, type=click.Path())
+@all_options(SimulateConfig)
+def simulate(toml: str | None, **flags: Any) -> int:
+    """Train under a virtual clock, in this process.
+
+    Takes the options of ``train`` and the cost of messages; the delay law says how
+    long a local update takes. The same coordinator decides as in a real run, the
+    training is real, and the run file is the same with clock = virtual.
+    """
+    from stsyn_mpi.mpi.launch import limit_blas
+
+    flags["fault"] = flags["fault"] or None
+    config = SimulateConfig.from_sources(toml, flags)
+    limit_blas(os.environ, config.blas_threads)
+    from stsyn_mpi.simulation_report import run_and_tell
+
+    return run_and_tell(config)

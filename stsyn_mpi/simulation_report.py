@@ -1,0 +1,34 @@
+"""A simulated run as the command line shows it: log lines, and how it ended."""
+
+from __future__ import annotations
+
+import time
+
+from stsyn_mpi.progress import LOG, Progress, set_up_logging
+from stsyn_mpi.simulate import simulate
+from stsyn_mpi.simulate_config import SimulateConfig
+
+
+def run_and_tell(config: SimulateConfig) -> int:
+    """Simulate and log; return the exit code: 0 done or stopped, 1 failed.
+
+    Raises
+    ------
+    InputError, RunFailure
+        As `simulate`.
+    """
+    set_up_logging(config, 0)
+    progress = Progress(config)
+    start_t = time.perf_counter()
+    result = simulate(config, report=progress.report)
+    LOG.info("%s", progress.line())
+    finish = result.finish
+    LOG.info(
+        "%s: %s; %.6g virtual seconds in %.1f s; run file %s",
+        finish.outcome.value,
+        finish.reason,
+        result.t,
+        time.perf_counter() - start_t,
+        result.path,
+    )
+    return result.exit_code
