@@ -21,10 +21,19 @@ class AbsenceMachine(RoundMachine):
             self.responsive.add(worker.index)
             self._cap_wait_for()
             self._serve(worker)
+            self._check_complete(t)
 
     def _make_hung(self, worker: WorkerState, t: float) -> None:
         worker.is_hung = True
+        self._discount(worker)
         self._give_up(worker, t)
+
+    def _discount(self, worker: WorkerState) -> None:
+        """Count no more on reported updates that may never be uploaded."""
+        view = self.round.view
+        if worker.is_working or worker.payloads_due:
+            view.updates_total -= view.n_updates[worker.index]
+            view.n_updates[worker.index] = 0
 
     def _give_up(self, worker: WorkerState, t: float) -> None:
         """Wait no longer for a hung or lost worker."""
@@ -47,6 +56,7 @@ class AbsenceMachine(RoundMachine):
         if worker.is_lost:
             return
         worker.is_lost = True
+        self._discount(worker)
         worker.is_working = worker.halt_unanswered = False
         worker.model_pending = worker.control_pending = False
         worker.payloads_due, worker.upload = 0, None

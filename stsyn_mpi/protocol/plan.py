@@ -1,6 +1,6 @@
 """What a strategy asks of a round."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -38,8 +38,7 @@ class Plan:
     targets
         Target updates U_m of each worker of the run, indexed by worker.
     wait_for
-        Workers (or uploads) the round waits for, K; the coordinator caps it to
-        the workers that answer.
+        Workers, uploads or gradients the round waits for, K.
     at_target
         Whether a worker goes on beyond its target or stops and uploads by itself.
     payload
@@ -52,9 +51,11 @@ class Plan:
         When a worker gets its next model.
     measures_step
         Whether the strategy is told the norm of the round's step.
+    counts_workers
+        Whether K counts workers: then it is capped to those that answer.
     """
 
-    participants: Sequence[int]
+    participants: Collection[int]
     targets: Sequence[int]
     wait_for: int
     at_target: AtTarget
@@ -63,3 +64,4 @@ class Plan:
     collects_halted: bool = True
     restart: Restart = Restart.ON_AGGREGATE
     measures_step: bool = False
+    counts_workers: bool = True

@@ -47,13 +47,13 @@ class RoundView:
     n_workers
         Workers of the run, M.
     wait_for
-        K in force: the plan's, capped to the workers that answer.
+        K in force: the plan's, where it counts workers capped to those that answer.
     responsive
         Workers that answer: neither hung nor lost.
     n_updates
         Last reported number of updates of each worker on its present model.
     updates_total
-        Sum of the reported updates of this round.
+        Sum of the updates reported in this round by workers that answer.
     reached
         Workers that reached their target in this round, in order of arrival.
     uploads

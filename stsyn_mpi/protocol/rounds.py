@@ -83,6 +83,9 @@ class RoundMachine(ABC):
         if self.round.is_closed:
             return
         view, responsive = self.round.view, self.responsive
+        if not self.round.plan.counts_workers:
+            view.wait_for = self.round.plan.wait_for
+            return
         able = sum(worker in responsive for worker in self.round.plan.participants)
         able += sum(worker not in responsive for worker in view.reached)
         view.wait_for = max(1, min(self.round.plan.wait_for, able))
@@ -125,6 +128,8 @@ class RoundMachine(ABC):
         """Halt whom the strategy names and whoever must restart, then collect."""
         ledger, view = self.round, self.round.view
         ledger.is_closed, ledger.closed_t = True, t
+        if not ledger.plan.counts_workers:
+            ledger.kth_arrival_t = t
         self.owed.update(self.strategy.restart(view))
         wanted = self.strategy.halt(view) if ledger.plan.collects_halted else ()
         self._halt(wanted, t, wants_upload=True)
