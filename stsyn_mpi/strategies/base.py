@@ -119,5 +119,17 @@ class Strategy(ABC):
         ValueError
             If the state is of another scheme.
         """
-        if state:
-            raise ValueError(f"{self.name} keeps no state, got {sorted(state)}")
+        self.check_keys(state)
+
+    def check_keys(self, state: State) -> None:
+        """Refuse a state that has not the entries of this scheme's own.
+
+        Raises
+        ------
+        ValueError
+            If an entry is missing or unknown.
+        """
+        own = sorted(self.state())
+        if sorted(state) != own:
+            kept = f"keeps {', '.join(own)}" if own else "keeps no state"
+            raise ValueError(f"{self.name} {kept}, got {sorted(state)}")

@@ -1,16 +1,14 @@
-"""Local SGD: wait for everybody."""
+"""Wait for everybody: local SGD, and SGD in step."""
 
 from collections.abc import Iterable
 
-from stsyn_mpi.protocol.plan import AtTarget, Plan
 from stsyn_mpi.protocol.records import RoundView, Upload
-from stsyn_mpi.strategies.base import Strategy
-from stsyn_mpi.strategies.terms import SchemeTerms, WaitFor
-from stsyn_mpi.strategies.weights import Weights
+from stsyn_mpi.strategies.fixed import FixedTerms
+from stsyn_mpi.strategies.terms import WaitFor
 
 
-class LocalSGD(Strategy):
-    """Local SGD, PASGD in the paper's comparison (PAPER.md 4).
+class LocalSGD(FixedTerms):
+    """Local SGD, PASGD in the paper's comparison (Stich, arXiv 1805.09767).
 
     All M workers complete U updates and stop; the round closes when all have
     uploaded, and the uploads have equal weight.
@@ -18,21 +16,6 @@ class LocalSGD(Strategy):
 
     name = "local-sgd"
     waits_for = WaitFor.ALL
-
-    def __init__(
-        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
-    ) -> None:
-        super().__init__(terms, weights, **values)
-        self._plan = Plan(
-            participants=range(terms.n_workers),
-            targets=(terms.target_updates,) * terms.n_workers,
-            wait_for=terms.n_workers,
-            at_target=AtTarget.STOP,
-        )
-
-    def plan(self, view: RoundView) -> Plan:
-        """Return the same terms for every round."""
-        return self._plan
 
     def is_complete(self, view: RoundView) -> bool:
         """Whether all workers that answer have completed U updates."""
@@ -45,3 +28,14 @@ class LocalSGD(Strategy):
     def accepts(self, upload: Upload, view: RoundView) -> bool:
         """Accept every upload."""
         return upload.n_updates >= 1
+
+
+class SyncSGD(LocalSGD):
+    """Synchronous SGD: local SGD with U = 1 (Chen et al., arXiv 1604.00981).
+
+    The mean of M models after one step from x_j is one step with the mean of M
+    gradients.
+    """
+
+    name = "sync-sgd"
+    fixed_updates = 1

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-from stsyn_mpi.protocol.plan import AtTarget, Plan
+from stsyn_mpi.protocol.plan import AtTarget
 from stsyn_mpi.protocol.records import RoundView, Upload
-from stsyn_mpi.strategies.base import Strategy
-from stsyn_mpi.strategies.terms import SchemeTerms
-from stsyn_mpi.strategies.weights import Weights
+from stsyn_mpi.strategies.fixed import FixedTerms
 
 
-class STSyn(Strategy):
+class STSyn(FixedTerms):
     """STSyn (Zhu, Zhang, Wang, IEEE TSP 2024; PAPER.md 1).
 
     Every worker runs local updates and never stops by itself. The round closes
@@ -18,21 +16,7 @@ class STSyn(Strategy):
     """
 
     name = "stsyn"
-
-    def __init__(
-        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
-    ) -> None:
-        super().__init__(terms, weights, **values)
-        self._plan = Plan(
-            participants=range(terms.n_workers),
-            targets=(terms.target_updates,) * terms.n_workers,
-            wait_for=terms.wait_for,
-            at_target=AtTarget.GO_ON,
-        )
-
-    def plan(self, view: RoundView) -> Plan:
-        """Return the same terms for every round."""
-        return self._plan
+    at_target = AtTarget.GO_ON
 
     def is_complete(self, view: RoundView) -> bool:
         """Whether K workers have completed U updates."""

@@ -11,6 +11,7 @@ from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.validation import validate
+from stsyn_mpi.schemes import build_strategy, parse_scheme
 from stsyn_mpi.strategies import SchemeTerms
 
 INDENT = "    "
@@ -68,6 +69,7 @@ _EVENTS = {
     "evaluated": lambda t, w, o: ev.EvaluationFinished(
         t, o.round, o.numbers["accuracy"]
     ),
+    "step": lambda t, w, o: ev.StepMeasured(t, o.round, o.numbers["norm"]),
     "stop": lambda t, w, o: ev.StopRequested(t, "asked"),
 }
 
@@ -141,7 +143,9 @@ _COMMANDS = {
     do.ReceiveUpload: lambda c: f"receive w{c.worker} r{c.round}",
     do.Aggregate: lambda c: f"add {c.weight:.6g} * w{c.worker} r{c.round}",
     do.DropUpload: lambda c: f"drop w{c.worker} r{c.round}",
-    do.UpdateModel: lambda c: f"update r{c.round} scale={c.scale:.6g}",
+    do.UpdateModel: lambda c: (
+        f"update r{c.round} scale={c.scale:.6g}" + " measured" * c.measures_step
+    ),
     do.EvaluateModel: lambda c: (
         f"evaluate r{c.round}" + (" final" if c.is_final else "")
     ),
@@ -156,12 +160,25 @@ def command_text(command):
     return INDENT + _COMMANDS[type(command)](command)
 
 
-def parse_terms(line, schemes):
-    """Return the coordinator of a line such as ``stsyn M=3 K=2 U=2 rounds=1``."""
+def parse_terms(line):
+    """Return the coordinator of a line such as ``stsyn M=3 K=2 U=2 rounds=1``.
+
+    A scheme may have parameters (``flanp:first=1``), and ``weights=`` of its own.
+    """
     name, *words = line.split()
     values = dict(word.split("=") for word in words)
     n_workers = int(values.pop("M"))
     wait_for, target = int(values.pop("K", n_workers)), int(values.pop("U", 1))
+    samples = values.pop("samples", "").split(",")
+    k, u = parse_scheme(name).sizes(wait_for, target, n_workers)
+    scheme = SchemeTerms(
+        n_workers,
+        k,
+        u,
+        seed=int(values.pop("seed", 0)),
+        n_samples=tuple(int(number) for number in samples if number),
+    )
+    strategy = build_strategy(name, values.pop("weights", "auto"), scheme)
     terms = RunTerms(
         n_workers=n_workers,
         n_rounds=int(values.pop("rounds")) if "rounds" in values else None,
@@ -173,10 +190,10 @@ def parse_terms(line, schemes):
         min_workers=int(values.pop("least", 1)),
     )
     assert not values, f"unknown terms: {values}"
-    return Coordinator(schemes[name](SchemeTerms(n_workers, wait_for, target)), terms)
+    return Coordinator(strategy, terms)
 
 
-def run_scenario(text, schemes):
+def run_scenario(text):
     """Return the scenario with the commands that its events cause now."""
     coordinator, lines = None, []
     for line in text.splitlines():
@@ -186,7 +203,7 @@ def run_scenario(text, schemes):
         if not line or line.startswith("#"):
             continue
         if coordinator is None:
-            coordinator = parse_terms(line, schemes)
+            coordinator = parse_terms(line)
             continue
         for event in parse_events(line):
             lines += [command_text(c) for c in coordinator.handle(event)]

@@ -10,11 +10,13 @@ from collections import defaultdict
 from math import inf
 
 import pytest
-from example_schemes import FedBuff, KAsync, KSync
 from fake_network import FakeNetwork
 
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.strategies.buffered import FedBuff
+from stsyn_mpi.strategies.k_async import KAsync
+from stsyn_mpi.strategies.k_fastest import KSync
 from stsyn_mpi.strategies.local_sgd import LocalSGD
 from stsyn_mpi.strategies.stsyn import STSyn
 

@@ -18,6 +18,7 @@ EVENTS = [
     ev.WorkerLost(0.7, 4),
     ev.DeadlinePassed(1e6),
     ev.EvaluationFinished(2.0, 6, 0.875),
+    ev.StepMeasured(2.5, 6, 0.125),
     ev.StopRequested(3.0, 'signal 15 to rank 2: "Ende", \u00fc, \n'),
 ]
 

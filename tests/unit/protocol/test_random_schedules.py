@@ -5,9 +5,9 @@ end, and must have kept the rule of their scheme.
 """
 
 import random
+from math import inf
 
 import pytest
-from example_schemes import FedBuff, KAsync, KSync, Rennala
 from fake_network import FakeNetwork
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -16,18 +16,16 @@ from schedules import Chaos, drain, run_chaos
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.journal import from_line, to_line
-from stsyn_mpi.strategies import SchemeTerms
-from stsyn_mpi.strategies.local_sgd import LocalSGD
-from stsyn_mpi.strategies.stsyn import STSyn
+from stsyn_mpi.protocol.plan import Payload
+from stsyn_mpi.protocol.records import WorkerStatus
+from stsyn_mpi.schemes import build_strategy, parse_scheme
+from stsyn_mpi.strategies import SchemeTerms, WaitFor, strategy_class, strategy_names
 
-SCHEMES = {
-    "stsyn": lambda m, k, u: STSyn(SchemeTerms(m, k, u)),
-    "local-sgd": lambda m, k, u: LocalSGD(SchemeTerms(m, m, u)),
-    "k-sync": lambda m, k, u: KSync(SchemeTerms(m, k, 1)),
-    "k-async": lambda m, k, u: KAsync(SchemeTerms(m, k, 1)),
-    "fedbuff": lambda m, k, u: FedBuff(SchemeTerms(m, 2 * k, u)),
-    "async": lambda m, k, u: FedBuff(SchemeTerms(m, 1, 1)),
-    "rennala": lambda m, k, u: Rennala(SchemeTerms(m, k * u, 1)),
+# Where the defaults would need long runs to show anything.
+VARIANTS = {
+    "adacomm": "adacomm:interval=2ms",
+    "flanp": "flanp:first=1,ratio=0.9,rounds=2",
+    "fednova": "fednova:spread=0.7",
 }
 
 pytestmark = pytest.mark.timeout(60)
@@ -36,9 +34,10 @@ pytestmark = pytest.mark.timeout(60)
 @st.composite
 def runs(draw, *, with_faults):
     """A scheme, its terms and a seed."""
-    name = draw(st.sampled_from(sorted(SCHEMES)))
+    name = draw(st.sampled_from(strategy_names()))
     n_workers = draw(st.integers(1, 4))
-    wait_for = draw(st.integers(1, n_workers))
+    is_count = strategy_class(name).waits_for is WaitFor.COUNT
+    wait_for = draw(st.integers(1, 2 * n_workers if is_count else n_workers))
     target_updates = draw(st.integers(1, 3))
     terms = RunTerms(
         n_workers=n_workers,
@@ -48,57 +47,92 @@ def runs(draw, *, with_faults):
         is_deterministic=draw(st.booleans()),
         min_workers=draw(st.integers(1, n_workers)),
     )
-    sizes = (n_workers, wait_for, target_updates)
+    k, u = parse_scheme(name).sizes(wait_for, target_updates, n_workers)
+    sizes = (n_workers, k, u)
     slow = draw(st.lists(st.sampled_from([1.0, 0.1, 0.01]), min_size=4, max_size=4))
     return name, sizes, terms, dict(enumerate(slow)), draw(st.integers(0, 2**32 - 1))
 
 
+def make_coordinator(name, sizes, terms):
+    text = VARIANTS.get(name, name)
+    return Coordinator(build_strategy(text, "auto", SchemeTerms(*sizes)), terms)
+
+
 def make_network(name, sizes, terms):
     note(f"{name} M,K,U={sizes} {terms}")
-    return FakeNetwork(Coordinator(SCHEMES[name](*sizes), terms))
+    # A worker that reports every gradient is needed as long as K are not there.
+    is_gradients = strategy_class(name).payload is Payload.GRADIENT_SUM
+    n_beyond = inf if is_gradients else 2
+    return FakeNetwork(make_coordinator(name, sizes, terms), n_beyond=n_beyond)
 
 
 def replay(network, name, sizes, terms):
     """Feed the journal of a run to a fresh coordinator; the commands must agree."""
-    fresh = Coordinator(SCHEMES[name](*sizes), terms)
+    fresh = make_coordinator(name, sizes, terms)
     for event, commands in network.log:
         again = fresh.handle(from_line(to_line(event)))
         assert repr(again) == repr(commands)
+    assert repr(fresh.strategy.state()) == repr(network.coordinator.strategy.state())
 
 
 def check_rule(name, sizes, record):
     """What one round of a scheme must look like when nothing goes wrong."""
     n_workers, wait_for, target_updates = sizes
-    n_with_work = sum(n > 0 for n in record.worker_updates)
+    done, n_used = record.worker_updates, record.n_uploaders
+    n_with_work = sum(n > 0 for n in done)
+    assert record.wait_for == wait_for or name == "flanp"
     if name == "stsyn":
-        assert record.n_uploaders == n_with_work
+        assert n_used == n_with_work
         assert record.updates_dropped == 0
-        assert sum(n >= target_updates for n in record.worker_updates) >= wait_for
-    elif name == "local-sgd":
-        assert record.worker_updates == (target_updates,) * n_workers
-        assert record.n_uploaders == n_workers
-    elif name == "k-sync":
-        assert record.n_uploaders == record.updates_used == wait_for
-    elif name == "k-async":
-        assert record.n_uploads == record.n_uploaders == wait_for
-    elif name == "fedbuff":
-        assert record.n_uploads == 2 * wait_for
-    elif name == "async":
-        assert record.n_uploads == 1
-    else:
-        assert record.updates_used == record.updates_done
-        assert record.updates_used >= wait_for * target_updates
+        assert sum(n >= target_updates for n in done) >= wait_for
+    elif name in {"local-sgd", "sync-sgd", "adacomm", "fednova"}:
+        assert n_used == n_workers
+        assert record.updates_dropped == record.updates_cancelled == 0
+        if name != "fednova":
+            assert done == (record.target_updates,) * n_workers
+    elif name == "flanp":
+        assert n_used == n_with_work == record.wait_for
+        assert set(done) <= {0, target_updates}
+    elif name in {"k-sync", "k-fastest"}:
+        assert n_used == wait_for
+        assert record.updates_used == wait_for * target_updates
+    elif name in {"k-async", "async"}:
+        assert record.n_uploads == n_used == wait_for
+    elif name in {"fedbuff", "k-batch-async"}:
+        assert record.n_uploads == wait_for
+        assert record.updates_used == wait_for * target_updates
+    elif name in {"k-batch-sync", "rennala"}:
+        assert record.updates_used == record.updates_done >= wait_for
 
 
-def check_models(name, network):
+def shares_of(strategy, record):
+    """Return what each update of each used worker moved the model by, by hand."""
+    used = [w for w, s in enumerate(record.worker_status) if s is WorkerStatus.USED]
+    done, n_uploads = record.worker_updates, record.n_uploads
+    n_updates = sum(done[w] for w in used)
+    if strategy.payload is Payload.GRADIENT_SUM:
+        return dict.fromkeys(used, 1 / n_updates)
+    if strategy.own_weights == "nova":
+        return {w: n_updates / n_uploads / done[w] / n_uploads for w in used}
+    if strategy.own_weights == "staleness":
+        stale = record.worker_staleness
+        return {w: (1 + stale[w]) ** -0.5 / n_uploads for w in used}
+    return dict.fromkeys(used, 1 / n_uploads)
+
+
+def check_models(network):
     """An update of worker m adds m + 1: the model shows whose work is in it."""
-    if name not in {"stsyn", "local-sgd"}:
-        return
-    model = 1.0
+    strategy, model = network.coordinator.strategy, 1.0
     for record, made in zip(network.records, network.history, strict=True):
-        deltas = [n * (m + 1) for m, n in enumerate(record.worker_updates) if n]
-        model += sum(deltas) / len(deltas)
-        assert made == pytest.approx(model)
+        step = sum(
+            share * record.worker_updates[w] * (w + 1)
+            for w, share in shares_of(strategy, record).items()
+        )
+        # Two uploads of one worker may differ in staleness; one is listed.
+        is_plain = record.n_uploads == record.n_uploaders
+        if is_plain or strategy.own_weights != "staleness":
+            assert made == pytest.approx(model + step)
+        model = made
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -114,7 +148,7 @@ def test_without_faults_every_round_is_made(run):
     assert len(network.records) == terms.n_rounds
     for record in network.records:
         check_rule(name, sizes, record)
-    check_models(name, network)
+    check_models(network)
     replay(network, name, sizes, terms)
 
 

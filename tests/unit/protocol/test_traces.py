@@ -8,26 +8,15 @@ import os
 from pathlib import Path
 
 import pytest
-from example_schemes import FedBuff, KAsync, KSync
 from trace_text import run_scenario
 
-from stsyn_mpi.strategies.local_sgd import LocalSGD
-from stsyn_mpi.strategies.stsyn import STSyn
-
 TRACES = sorted((Path(__file__).parent / "traces").glob("*.txt"))
-SCHEMES = {
-    "stsyn": STSyn,
-    "local-sgd": LocalSGD,
-    "k-sync": KSync,
-    "k-async": KAsync,
-    "fedbuff": FedBuff,
-}
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
 def test_trace(path):
     expected = path.read_text()
-    actual = run_scenario(expected, SCHEMES)
+    actual = run_scenario(expected)
     if os.environ.get("WRITE_TRACES"):
         path.write_text(actual)
         expected = actual

@@ -90,6 +90,6 @@ def test_strategies_are_built_by_the_names_users_type():
     for name in strategy_names():
         built = build_strategy(name, "auto", SchemeTerms(4, 2, 3))
         assert built.name == name
-        assert built.plan(view_of(4, wait_for=0)).targets == (3,) * 4
+        assert len(built.plan(view_of(4, wait_for=0)).targets) == 4
     with pytest.raises(InputError, match="did you mean 'stsyn'"):
         build_strategy("stsin", "auto", SchemeTerms(4, 2, 3))
