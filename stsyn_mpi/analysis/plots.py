@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsyn_mpi.analysis.figures import (
+    Style,
+    dress_axes,
+    line_style,
+    new_figure,
+    save_figure,
+    styles,
+)
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
@@ -18,12 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart with any common colour blindness; line styles
-# and markers tell the curves apart in grey print, too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_MOST_MARKERS = 25
 _MOST_POINTS = 4000
 
 
@@ -108,7 +109,7 @@ def write_figures(curves: Sequence[AccuracyCurve], folder: Path) -> list[Path]:
             drawn, _models_of, "communication (models sent up and down)"
         ),
     }
-    return [_save(figure, folder / name) for name, figure in figures.items()]
+    return [save_figure(figure, folder / name) for name, figure in figures.items()]
 
 
 def _seconds_of(curve: AccuracyCurve) -> np.ndarray:
@@ -124,38 +125,25 @@ def _draw(
     x_of: Callable[[AccuracyCurve], np.ndarray],
     x_label: str,
 ) -> Figure:
-    figure, axes = _new_figure()
-    styles = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
-    for curve, label, style in zip(curves, _labels(curves), styles, strict=False):
+    figure, axes = new_figure()
+    for curve, label, style in zip(curves, _labels(curves), styles(), strict=False):
         _draw_curve(axes, x_of(curve), curve.accuracy, label, style)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel("test accuracy (%)")
     axes.set_title(_title(curves), loc="left", fontsize=11)
-    axes.set_xlim(left=0)
-    axes.margins(y=0.06)
-    axes.grid(color="#d9d9d9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    dress_axes(axes, x_label)
     axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
     return figure
 
 
 def _draw_curve(
-    axes: Axes, x: np.ndarray, accuracy: np.ndarray, label: str, style: Sequence[str]
+    axes: Axes, x: np.ndarray, accuracy: np.ndarray, label: str, style: Style
 ) -> None:
-    colour, line, marker = style
     step = max(1, -(-len(x) // _MOST_POINTS))
     x, accuracy = x[::step], accuracy[::step]
     axes.plot(
         x,
         100 * accuracy,
-        color=colour,
-        linestyle=line,
-        marker=marker,
-        markevery=max(1, -(-len(x) // _MOST_MARKERS)),
-        markersize=5,
-        linewidth=1.8,
         label=label,
+        **line_style(style, len(x)),
     )
 
 
@@ -173,25 +161,3 @@ def _title(curves: Sequence[AccuracyCurve]) -> str:
     delays = sorted({curve.delay for curve in curves})
     law = delays[0] if len(delays) == 1 else "several"
     return f"Test accuracy, injected delay: {law}"
-
-
-def _new_figure() -> tuple[Figure, Axes]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
-        ) from error
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150, format="png")
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error} (--png)"
-        ) from error
-    return path

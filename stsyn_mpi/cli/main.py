@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a model on MPI ranks.",
     "data": "Prepare, inspect and verify data files.",
     "simulate": "Train under a virtual clock, in one process.",
+    "compare": "Compare schemes on the same data, seeds and delays.",
     "report": "Summarise and plot a run file.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
@@ -79,14 +79,23 @@ def _option(field: dataclasses.Field[Any], kind: str) -> Callable[[Any], Any]:
 
 
 def all_options(
-    config: type[TrainConfig],
+    config: type[TrainConfig], without: Collection[str] = ()
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds a flag for every field of a configuration."""
+    """Return a decorator that adds a flag for every field of a configuration.
+
+    Parameters
+    ----------
+    config : type
+        The configuration.
+    without : collection of str
+        Fields that get no flag.
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         kinds = field_types(config)
         for field in reversed(dataclasses.fields(config)):
-            command = _option(field, kinds[field.name].rstrip("?"))(command)
+            if field.name not in without:
+                command = _option(field, kinds[field.name].rstrip("?"))(command)
         return command
 
     return decorate

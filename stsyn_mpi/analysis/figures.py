@@ -1,0 +1,107 @@
+"""What all figures of accuracy have in common: style, axes, and the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from stsyn_mpi.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with any common colour blindness; line styles
+# and markers tell the curves apart in grey print, too.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LINES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_MARKERS = 25
+
+
+class Style(NamedTuple):
+    """How one curve is told from the others."""
+
+    colour: str
+    line: str
+    marker: str
+
+
+def styles() -> Iterator[Style]:
+    """Yield styles without end; no two of the first 28 are equal."""
+    parts = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
+    return (Style(*part) for part in parts)
+
+
+def line_style(style: Style, n_points: int) -> dict[str, Any]:
+    """Return the keywords of ``Axes.plot`` for a curve of ``n_points``."""
+    return {
+        "color": style.colour,
+        "linestyle": style.line,
+        "marker": style.marker,
+        "markevery": max(1, -(-n_points // _MOST_MARKERS)),
+        "markersize": 5,
+        "linewidth": 1.8,
+    }
+
+
+def new_figure(width: float = 7.5, height: float = 4.6) -> tuple[Figure, Axes]:
+    """Make an empty figure, inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def check_matplotlib() -> None:
+    """Check that figures can be drawn.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
+        ) from error
+
+
+def dress_axes(axes: Axes, x_label: str) -> None:
+    """Label and limit the axes of a figure of test accuracy in percent."""
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_xlim(left=0)
+    axes.margins(y=0.06)
+    axes.grid(color="#d9d9d9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a PNG, and return its path.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error} (--png)"
+        ) from error
+    return path

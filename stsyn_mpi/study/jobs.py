@@ -1,0 +1,163 @@
+"""Runs the combinations that are not there yet, some at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from stsyn_mpi.errors import EXIT_BAD_INPUT, EXIT_DONE, InputError, RunFailure
+from stsyn_mpi.mpi.launch import blas_environment
+from stsyn_mpi.study.combinations import Combination
+from stsyn_mpi.study.command import command_of
+
+Report = Callable[[Combination, str], None]
+
+_POLL_S = 0.05
+_AGAIN_S = 1.0
+_END_S = 15.0
+_LOG_BYTES = 4096
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def run_missing(
+    wanted: Sequence[Combination], n_jobs: int, report: Report, *, force: bool = False
+) -> None:
+    """Make every run that is not kept, each in a process of its own.
+
+    Parameters
+    ----------
+    wanted : sequence of Combination
+        All of them; those that are kept are left alone unless ``force``.
+    n_jobs : int
+        Processes at a time.
+    report : callable
+        Called with a combination and what became of it.
+    force : bool
+        Make all of them again.
+
+    Raises
+    ------
+    InputError, RunFailure
+        Naming the combination whose process refused its input, or failed. No other
+        process is left behind then, nor after any other exception.
+    """
+    missing = []
+    for combination in wanted:
+        if not force and combination.is_kept():
+            report(combination, "kept")
+        else:
+            missing.append(combination)
+    running: list[_Job] = []
+    with _ended(running):
+        for combination in missing:
+            while len(running) >= n_jobs:
+                _reap(running, report)
+            running.append(_start(combination))
+        while running:
+            _reap(running, report)
+
+
+@dataclass
+class _Job:
+    combination: Combination
+    process: subprocess.Popen[bytes]
+    log: Path
+    began: float
+
+
+def _start(combination: Combination) -> _Job:
+    config = dataclasses.replace(combination.config, force=True)
+    log = combination.path.with_suffix(".log")
+    with _log_file(log) as file:
+        process = subprocess.Popen(
+            command_of(config),
+            # NumPy reads these when it is imported, before any option is.
+            env=os.environ | blas_environment(config.blas_threads),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            # So that Ctrl-C reaches this process alone, which ends the others.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    return _Job(combination, process, log, time.monotonic())
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def _log_file(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except OSError as error:
+        raise InputError(
+            f"--out: cannot write to folder {str(path.parent)!r}: "
+            f"{error.strerror or error}"
+        ) from None
+
+
+def _reap(running: list[_Job], report: Report) -> None:
+    """Wait until a process has ended, and judge it."""
+    while not (ended := [job for job in running if job.process.poll() is not None]):
+        time.sleep(_POLL_S)
+    for job in ended:
+        running.remove(job)
+        _judge(job)
+        job.log.unlink(missing_ok=True)
+        report(job.combination, f"{time.monotonic() - job.began:.1f} s")
+
+
+def _judge(job: _Job) -> None:
+    code = job.process.returncode
+    if code == EXIT_DONE and job.combination.is_kept():
+        return
+    said = f"{job.combination}: {_last_words(job)} (log: {job.log})"
+    raise InputError(said) if code == EXIT_BAD_INPUT else RunFailure(said)
+
+
+def _last_words(job: _Job) -> str:
+    """Return the last line of a job's log."""
+    if job.process.returncode == EXIT_DONE:
+        return "it was stopped before its end"
+    with job.log.open("rb") as file:
+        file.seek(max(0, job.log.stat().st_size - _LOG_BYTES))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    last = lines[-1].removeprefix("stsyn-mpi: error: ") if lines else "no output"
+    return f"exit code {job.process.returncode}: {last}"
+
+
+@contextmanager
+def _ended(running: list[_Job]) -> Iterator[None]:
+    """End what still runs when the body is left."""
+    try:
+        yield
+    finally:
+        _end(running)
+
+
+def _end(running: list[_Job]) -> None:
+    """Ask, ask again (a real job takes the first as a wish), and kill."""
+    for wait_s in (_AGAIN_S, _END_S):
+        for job in running:
+            if job.process.poll() is None:
+                job.process.terminate()
+        limit = time.monotonic() + wait_s
+        for job in running:
+            with suppress(subprocess.TimeoutExpired):
+                job.process.wait(max(0.0, limit - time.monotonic()))
+    for job in running:
+        if job.process.poll() is None:
+            os.killpg(job.process.pid, signal.SIGKILL)
+            job.process.wait()
