@@ -114,6 +114,9 @@ class VectorOperations(Protocol):
     def apply_mean(self, base: Array, total: Array, scale: float, out: Array) -> None:
         """Set ``out = base + scale * total``."""
 
+    def subtract(self, a: Array, b: Array, out: Array) -> None:
+        """Set ``out = a - b``."""
+
     def scale(self, vector: Array, factor: float) -> None:
         """Multiply ``vector`` by ``factor`` in place."""
 

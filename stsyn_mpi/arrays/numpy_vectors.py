@@ -143,6 +143,10 @@ class NumpyVectors:
             np.multiply(total[part], float(scale), out=step)
             np.add(base[part], step, out=out[part])
 
+    def subtract(self, a: Array, b: Array, out: Array) -> None:
+        """Set ``out = a - b``."""
+        np.subtract(a, b, out=out)
+
     def scale(self, vector: Array, factor: float) -> None:
         """Multiply ``vector`` by ``factor`` in place."""
         vector *= float(factor)

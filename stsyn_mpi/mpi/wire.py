@@ -1,7 +1,8 @@
 """The wire: every tag, message and field, in one place.
 
 Two tags. CONTROL carries small messages with a fixed header of float64 words,
-PAYLOAD carries flat float32 parameter vectors and nothing else. A control message
+PAYLOAD carries flat float32 vectors of n_params and nothing else: a model, or what
+`Payload` in the model's header asks for. A control message
 is a prefix of a `CONTROL_WORDS` buffer: the header, then the rows of an answer or
 the bytes of a text. Counts are exact, since float64 holds integers to 2**53.
 

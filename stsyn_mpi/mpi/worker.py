@@ -198,14 +198,12 @@ class Worker:
         message = self._control
         if self._incoming is not None:
             raise RuntimeError("a second model before the first was taken")
-        payload = Payload(wire.whole(message, Field.PAYLOAD_KIND))
-        if payload is not Payload.PARAMETERS:
-            raise ValueError(f"uploads of kind {payload.name} are not known here")
         task = Task(
             round=wire.whole(message, Field.ROUND),
             target_updates=wire.whole(message, Field.TARGET_UPDATES),
             stops_at_target=wire.whole(message, Field.AT_TARGET) == AtTarget.STOP,
             report_every=wire.whole(message, Field.REPORT_EVERY),
+            payload=Payload(wire.whole(message, Field.PAYLOAD_KIND)),
         )
         self._incoming = _Incoming(task)
 
@@ -268,7 +266,7 @@ class Worker:
             )
         )
         if report.slot is not None:
-            vector = self._trainer.buffers.vectors[report.slot]
+            vector = self._trainer.finish_upload(report)
             request = send_vector(self._comm, self._backend, vector, ROOT)
             self._uploads.append((request, report.slot))
 

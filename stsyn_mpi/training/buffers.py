@@ -1,9 +1,19 @@
-"""Three parameter vectors that are never copied.
+"""Three parameter vectors that are never copied, four where the model is kept.
 
 An update reads ``current`` and writes ``scratch``; a commit swaps the two. The
 third vector is spare: the next model is received into it while an upload is still
 being sent. Two threads share the object: the compute thread commits, the main
 thread halts, sends and receives. Every method holds the lock.
+
+Where changes are uploaded instead of parameters, the model itself, ``base``, is kept
+until the work has ended, so a round takes three of four vectors:
+
+- DELTA: the first update reads ``base`` as its ``current``, later ones alternate
+  between the other two. After the halt nobody reads ``base`` any more once there was
+  an update, and the change is formed in its place.
+- GRADIENT_SUM: every gradient is taken at ``base``, which the compute thread may read
+  until it acknowledges the halt. ``current`` holds the sum of the steps, begun with
+  zeros: it is the upload as it stands.
 """
 
 import threading
@@ -11,26 +21,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stsyn_mpi.protocol.plan import Payload
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What the compute thread may use: it reads ``current``, it writes ``scratch``."""
+    """What the compute thread may use.
+
+    It reads ``current`` and writes ``scratch``. For sums of gradients it also reads
+    the model in ``base``, and clears ``current`` before its first update.
+    """
 
     generation: int
     current: int
     scratch: int
+    base: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The completed work at a halt: a slot that holds it, or None without any."""
+    """The completed work at a halt.
+
+    Attributes
+    ----------
+    slot
+        Holds the upload; None without one.
+    minuend
+        The upload is yet to be formed in ``slot``: subtract what it holds from this
+        slot, before any other slot is asked for. None where ``slot`` is ready.
+    n_updates
+        Completed updates.
+    """
 
     slot: int | None
+    minuend: int | None
     n_updates: int
 
 
 class ParameterBuffers:
-    """Who may touch which of the three vectors.
+    """Who may touch which of the vectors.
 
     Parameters
     ----------
@@ -39,18 +68,23 @@ class ParameterBuffers:
 
     Attributes
     ----------
+    vectors
+        The arrays, by slot.
     lock
         Re-entrant; hold it to read several facts that belong together.
     """
 
     def __init__(self, vectors: Sequence[Any]) -> None:
-        self.vectors = tuple(vectors)
+        self.vectors = list(vectors)
         self.lock = threading.RLock()
         self._generation = 0
         self._begun_generation = 0
         self._is_computing = False
+        self._payload = Payload.PARAMETERS
+        self._base: int | None = None
         self._current: int | None = None
         self._scratch: int | None = None
+        self._reserve: int | None = None
         self._inbox: int | None = None
         self._sending: set[int] = set()
         self._n_updates = 0
@@ -61,10 +95,16 @@ class ParameterBuffers:
         return self._n_updates
 
     def _free(self) -> list[int]:
-        taken = {self._current, self._scratch, self._inbox} | self._sending
+        held = {self._base, self._current, self._scratch, self._reserve, self._inbox}
+        taken = held | self._sending
         return [slot for slot in range(len(self.vectors)) if slot not in taken]
 
     # Main thread
+
+    def add(self, vector: Any) -> None:
+        """Add a vector: payloads other than parameters need four."""
+        with self.lock:
+            self.vectors.append(vector)
 
     def reserve_inbox(self) -> int | None:
         """Reserve a slot for the next model; None while no slot is free."""
@@ -79,23 +119,35 @@ class ParameterBuffers:
         with self.lock:
             self._inbox = None
 
-    def begin(self) -> Lease | None:
+    def begin(self, payload: Payload = Payload.PARAMETERS) -> Lease | None:
         """Hand the received model to the compute thread.
 
         None while the compute thread has not acknowledged the last halt, or while
-        every other slot is being sent.
+        too many slots are being sent.
         """
         with self.lock:
             free = self._free()
-            if self._current is not None or self._inbox is None or not free:
+            n_needed = 1 if payload is Payload.PARAMETERS else 2
+            if self._current is not None or self._inbox is None or len(free) < n_needed:
                 return None
             self._generation += 1
             self._begun_generation = self._generation
             self._is_computing = True
-            self._current, self._inbox = self._inbox, None
-            self._scratch = free[0]
-            self._n_updates = 0
-            return Lease(self._generation, self._current, self._scratch)
+            self._payload, self._n_updates = payload, 0
+            model, self._inbox = self._inbox, None
+            self._share_out(model, free)
+            assert self._current is not None
+            assert self._scratch is not None
+            base = self._base if payload is Payload.GRADIENT_SUM else None
+            return Lease(self._generation, self._current, self._scratch, base)
+
+    def _share_out(self, model: int, free: list[int]) -> None:
+        if self._payload is Payload.GRADIENT_SUM:
+            self._base, self._current, self._scratch = model, free[0], free[1]
+        else:
+            self._current, self._scratch = model, free[0]
+        if self._payload is Payload.DELTA:
+            self._base, self._reserve = model, free[1]
 
     def halt(self, *, wants_upload: bool) -> Snapshot:
         """End the work: what is committed now is the work, what follows is refused.
@@ -105,12 +157,16 @@ class ParameterBuffers:
         with self.lock:
             self._generation += 1
             n_updates, self._n_updates = self._n_updates, 0
-            slot = self._current if n_updates and wants_upload else None
+            slot, minuend = None, None
+            if n_updates and wants_upload:
+                slot = self._current
+                if self._payload is Payload.DELTA:
+                    slot, minuend = self._base, self._current
             if slot is not None:
                 self._sending.add(slot)
             if not self._is_computing:
-                self._current = None
-            return Snapshot(slot, n_updates)
+                self._base = self._current = None
+            return Snapshot(slot, minuend, n_updates)
 
     def end_send(self, slot: int) -> None:
         """Note that the upload from ``slot`` has left."""
@@ -124,9 +180,13 @@ class ParameterBuffers:
         with self.lock:
             if lease.generation != self._generation:
                 return None
-            self._current, self._scratch = self._scratch, self._current
+            scratch = lease.current
+            if scratch == self._base:
+                assert self._reserve is not None
+                scratch, self._reserve = self._reserve, None
+            self._current, self._scratch = lease.scratch, scratch
             self._n_updates += 1
-            return Lease(lease.generation, lease.scratch, lease.current)
+            return Lease(lease.generation, lease.scratch, scratch, lease.base)
 
     def acknowledge(self) -> None:
         """Declare that the compute thread touches no slot any more.
@@ -135,6 +195,6 @@ class ParameterBuffers:
         """
         with self.lock:
             self._is_computing = False
-            self._scratch = None
+            self._scratch = self._reserve = None
             if self._generation != self._begun_generation:
-                self._current = None
+                self._base = self._current = None

@@ -12,14 +12,17 @@ from typing import Protocol
 
 import numpy as np
 
-from stsyn_mpi.arrays import Backend
+from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.models.base import Model
+from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.training.bell import Bell
-from stsyn_mpi.training.buffers import Lease, ParameterBuffers
+from stsyn_mpi.training.buffers import Lease, ParameterBuffers, Snapshot
 from stsyn_mpi.training.optimizers import LocalOptimizer
 from stsyn_mpi.training.sampling import BatchSampler
+from stsyn_mpi.training.updates import LocalUpdate
 
+_N_VECTORS = 3
 ROW_FIELDS = ("start_s", "injected_s", "work_s", "completed")
 
 
@@ -38,18 +41,20 @@ class Task:
     target_updates: int
     stops_at_target: bool
     report_every: int
+    payload: Payload = Payload.PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
 class WorkReport:
     """The completed work of a task, final.
 
-    ``slot`` names the vector to upload, or None. ``rows`` has shape (n, 4), float64,
-    columns `ROW_FIELDS`, the last row being the update in flight, if any; all
-    times are seconds since the worker had the model.
+    ``slot`` names the vector to upload, or None; `LocalTrainer.finish_upload` returns
+    it. ``rows`` has shape (n, 4), float64, columns `ROW_FIELDS`, the last row being the
+    update in flight, if any; all times are seconds since the worker had the model.
     """
 
     slot: int | None
+    minuend: int | None
     n_updates: int
     n_cancelled: int
     loss_sum: float
@@ -90,7 +95,8 @@ class LocalTrainer:
     Attributes
     ----------
     buffers
-        The three parameter vectors.
+        The parameter vectors: three, and a fourth from the first task on whose
+        payload is no parameters.
     wake
         Rung when the target is reached, a report is due, the thread has become
         idle, or it has failed.
@@ -104,8 +110,13 @@ class LocalTrainer:
         self.failure: str | None = None
         self._parts = parts
         n_params, backend = parts.model.n_params, parts.backend
-        self.buffers = ParameterBuffers([backend.empty(n_params) for _ in range(3)])
-        self._gradient = backend.empty(n_params)
+        self.buffers = ParameterBuffers(
+            [backend.empty(n_params) for _ in range(_N_VECTORS)]
+        )
+        gradient = backend.empty(n_params)
+        self._local_update = LocalUpdate(
+            backend, parts.model, parts.optimizer, parts.sampler, gradient
+        )
         self._cancel = threading.Event()
         self._is_halted = False
         self._tasks: queue.SimpleQueue[tuple[Task, Lease] | None] = queue.SimpleQueue()
@@ -129,10 +140,8 @@ class LocalTrainer:
         parts, vectors = self._parts, self.buffers.vectors
         params = vectors[0]
         params[...] = 0.0
-        images, labels = parts.sampler.draw(0, 0)
-        parts.model.loss_and_gradient(params, images, labels, self._gradient)
         parts.optimizer.reset()
-        parts.optimizer.step(params, self._gradient, vectors[1], 0.0)
+        self._local_update.step(0, 0, params, vectors[1], 0.0)
         parts.optimizer.reset()
         parts.backend.synchronise()
 
@@ -143,7 +152,11 @@ class LocalTrainer:
 
         ``had_model_t`` is the `time.perf_counter` second at which it had arrived.
         """
-        lease = self.buffers.begin()
+        is_short = len(self.buffers.vectors) == _N_VECTORS
+        if is_short and task.payload is not Payload.PARAMETERS:
+            parts = self._parts
+            self.buffers.add(parts.backend.empty(parts.model.n_params))
+        lease = self.buffers.begin(task.payload)
         if lease is None:
             return False
         self._cancel.clear()
@@ -161,7 +174,21 @@ class LocalTrainer:
         with self.buffers.lock:
             self._is_halted = True
             snapshot = self.buffers.halt(wants_upload=wants_upload)
-            return self._report(snapshot.slot, snapshot.n_updates)
+            return self._report(snapshot)
+
+    def finish_upload(self, report: WorkReport) -> Array | None:
+        """Return the vector to upload, shape (n_params,), float32; None without one.
+
+        A change is formed here, in one pass. Call it before any other buffer is asked
+        for: what it reads is free already.
+        """
+        if report.slot is None:
+            return None
+        upload = self.buffers.vectors[report.slot]
+        if report.minuend is not None:
+            reached = self.buffers.vectors[report.minuend]
+            self._parts.backend.subtract(reached, upload, upload)
+        return upload
 
     def cancel(self) -> None:
         """Wake the compute thread of halted work.
@@ -174,10 +201,10 @@ class LocalTrainer:
     def empty_report(self) -> WorkReport:
         """Report no work: there was no model, or its work is answered already."""
         with self.buffers.lock:
-            return self._report(None, 0)
+            return self._report(Snapshot(None, None, 0))
 
-    def _report(self, slot: int | None, n_updates: int) -> WorkReport:
-        now = time.perf_counter()
+    def _report(self, snapshot: Snapshot) -> WorkReport:
+        now, n_updates = time.perf_counter(), snapshot.n_updates
         n_cancelled, cancelled_s = 0, 0.0
         if self._flight is not None:
             row = self._cancelled_row(now)
@@ -186,7 +213,8 @@ class LocalTrainer:
         rows = self._rows[: n_updates + n_cancelled]
         started_t = now if isnan(self._started_t) else self._started_t
         report = WorkReport(
-            slot=slot,
+            slot=snapshot.slot,
+            minuend=snapshot.minuend,
             n_updates=n_updates,
             n_cancelled=n_cancelled,
             loss_sum=float(self._loss_sum),  # type: ignore[arg-type]
@@ -242,7 +270,7 @@ class LocalTrainer:
         """One local update; None if it was halted."""
         if self._is_halted:
             return None
-        parts, vectors = self._parts, self.buffers.vectors
+        parts = self._parts
         start_t = time.perf_counter()
         injected = parts.delay.draw(self.worker, task.round, index)
         self._take_off(start_t, injected)
@@ -250,13 +278,21 @@ class LocalTrainer:
             return None
         work_t = self._begin_work(start_t, injected)
         parts.faults.before_update(self.worker, task.round, index)
-        images, labels = parts.sampler.draw(task.round, index)
-        params, out = vectors[lease.current], vectors[lease.scratch]
-        loss = parts.model.loss_and_gradient(params, images, labels, self._gradient)
-        parts.optimizer.step(params, self._gradient, out, lr)
+        loss = self._compute(task, lease, index, lr)
         parts.backend.synchronise()
         row = (start_t, injected, time.perf_counter() - work_t)
         return self._commit(task, lease, loss, row)
+
+    def _compute(self, task: Task, lease: Lease, index: int, lr: float) -> object:
+        """Write the result of an update to scratch; return its training loss."""
+        update, vectors = self._local_update, self.buffers.vectors
+        params, out = vectors[lease.current], vectors[lease.scratch]
+        if lease.base is None:
+            return update.step(task.round, index, params, out, lr)
+        if index == 0:
+            params[...] = 0.0
+        base = vectors[lease.base]
+        return update.gradient_step(task.round, index, base, params, out, lr)
 
     def _is_halted_until(self, end_t: float) -> bool:
         """Sit a delay out; what a timer overshoots is taken off the next delay."""

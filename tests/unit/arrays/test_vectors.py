@@ -67,9 +67,12 @@ def test_adam_step(backend, n):
 
 
 @pytest.mark.parametrize("n", LENGTHS)
-def test_distance_and_scale(backend, n):
+def test_distance_difference_and_scale(backend, n):
     a, b = vectors(n, 2)
     x, y = doubles(a, b)
+    difference = b.copy()
+    backend.subtract(a, difference, difference)
+    np.testing.assert_allclose(difference, x - y, **TOLERANCE)
     assert backend.distance(a, b) == pytest.approx(np.linalg.norm(x - y), rel=1e-5)
     assert backend.distance(a, a) == 0.0
     backend.scale(a, -0.3)

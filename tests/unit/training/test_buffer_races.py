@@ -1,20 +1,23 @@
-"""Exhaustive search: the three buffers and the halt are free of races.
+"""Exhaustive search: the parameter buffers and the halt are free of races.
 
 Two threads act on a real `ParameterBuffers`. The search runs through every order
 of their steps, over three models with up to two updates each. A step of the main
-thread starts or completes a receive or a send, begins, or halts; a step of the
-compute thread starts to write, commits, or acknowledges.
+thread starts or completes a receive or a send, begins, halts, or forms a change; a
+step of the compute thread clears a sum, starts to write, commits, or acknowledges.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import pytest
 
+from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.training.buffers import Lease, ParameterBuffers
 
 N_MODELS = 3
 N_UPDATES = 2
 TORN = (-1, -1)
+PARAMETERS, DELTA, SUM = Payload.PARAMETERS, Payload.DELTA, Payload.GRADIENT_SUM
 
 
 class Race(AssertionError):
@@ -23,20 +26,33 @@ class Race(AssertionError):
 
 @dataclass(frozen=True)
 class State:
-    """What both threads and the three vectors hold; contents are (model, updates)."""
+    """What both threads and the vectors hold.
 
-    contents: tuple = (None, None, None)
+    Contents are (model, updates), with a third item where they are no parameters:
+    a sum of steps at the model, or the change of parameters since the model.
+    """
+
+    contents: tuple
+    payloads: tuple
     n_received: int = 0
     receiving: int | None = None
     has_inbox: bool = False
     lease: Lease | None = None
+    is_cleared: bool = False
     writing: bool = False
+    reading: tuple = ()
     committed: int = 0
     is_computing: bool = False
     is_halted: bool = True
-    stopped_itself: bool = False
+    # (slot, minuend, number of updates) of a change that the main thread is forming
+    forming: tuple | None = None
     # (slot, content at the halt) of uploads being sent
     sending: tuple = ()
+
+    @property
+    def payload(self):
+        """Payload of the model received last."""
+        return self.payloads[self.n_received - 1]
 
     def fill(self, slot, content):
         contents = list(self.contents)
@@ -48,8 +64,11 @@ PRIVATE = (
     "_generation",
     "_begun_generation",
     "_is_computing",
+    "_payload",
+    "_base",
     "_current",
     "_scratch",
+    "_reserve",
     "_inbox",
     "_n_updates",
 )
@@ -61,8 +80,8 @@ def save(buffers):
     return (values[0] == values[1], *values[2:], frozenset(buffers._sending)), values
 
 
-def load(kind, values, sending):
-    buffers = kind([None] * 3)
+def load(kind, values, sending, n_slots):
+    buffers = kind([None] * n_slots)
     for name, value in zip(PRIVATE, values, strict=True):
         setattr(buffers, name, value)
     buffers._sending = set(sending)
@@ -75,13 +94,19 @@ def require(condition, what):
 
 
 def check_write(state, slot, who):
+    """Nobody else sends, receives, reads or writes what ``who`` writes."""
     require(slot not in [s for s, _ in state.sending], f"{who} writes what is sent")
-    if who == "receive":
-        lease = state.lease if state.is_computing else None
-        used = {lease.current, lease.scratch} if lease else set()
-        require(slot not in used, "receive overwrites what the compute thread uses")
-    else:
+    if who == "compute":
         require(slot != state.receiving, "an update overwrites a model on its way")
+        formed = state.forming[:2] if state.forming else ()
+        require(slot not in formed, "an update overwrites a change being formed")
+    else:
+        lease = state.lease if state.is_computing else None
+        used = {lease.current, lease.scratch, lease.base} if lease else set()
+        if who == "form":
+            # The model may be overwritten once no update reads it any more.
+            used = {*state.reading, lease.scratch} if lease else set()
+        require(slot not in used, f"{who} overwrites what the compute thread uses")
 
 
 # Steps of the main thread: each returns the next state, or None if not possible
@@ -111,12 +136,13 @@ def end_receive(state, buffers):
 def begin(state, buffers):
     if not state.has_inbox:
         return None
-    lease = buffers.begin()
+    lease = buffers.begin(state.payload)
     if lease is None:
         return None
     require(not state.is_computing, "a round begins before the cancel is acknowledged")
     model = (state.n_received - 1, 0)
-    require(state.contents[lease.current] == model, "work begins on another model")
+    slot = lease.current if lease.base is None else lease.base
+    require(state.contents[slot] == model, "work begins on another model")
     return replace(
         state,
         has_inbox=False,
@@ -124,7 +150,7 @@ def begin(state, buffers):
         committed=0,
         is_computing=True,
         is_halted=False,
-        stopped_itself=False,
+        is_cleared=lease.base is None,
     )
 
 
@@ -149,10 +175,32 @@ def halt(state, buffers, wants_upload):
             not (wants_upload and state.committed), "completed work is not uploaded"
         )
         return state
-    content = state.contents[snapshot.slot]
-    expected = (state.n_received - 1, state.committed)
+    if snapshot.minuend is None:
+        expected = (state.n_received - 1, state.committed)
+        if state.payload is SUM:
+            expected = (*expected, "sum")
+        return send(state, snapshot.slot, expected)
+    require(state.contents[snapshot.slot] == (state.n_received - 1, 0), "no model")
+    check_write(state, snapshot.slot, "form")
+    forming = (snapshot.slot, snapshot.minuend, state.committed)
+    return replace(state.fill(snapshot.slot, TORN), forming=forming)
+
+
+def send(state, slot, expected):
+    content = state.contents[slot]
     require(content == expected, f"the upload holds {content}, not {expected}")
-    return replace(state, sending=(*state.sending, (snapshot.slot, content)))
+    return replace(state, sending=(*state.sending, (slot, content)))
+
+
+def end_form(state, buffers):
+    if not state.forming:
+        return None
+    slot, minuend, n_updates = state.forming
+    reached = (state.n_received - 1, n_updates)
+    require(state.contents[minuend] == reached, "a change of something else")
+    check_write(state, slot, "form")
+    change = (*reached, "change")
+    return send(replace(state, forming=None).fill(slot, change), slot, change)
 
 
 def end_send(state, buffers):
@@ -167,23 +215,39 @@ def end_send(state, buffers):
 # Steps of the compute thread
 
 
+def clear(state, buffers):
+    """The compute thread begins a sum of steps."""
+    if not state.is_computing or state.is_cleared:
+        return None
+    check_write(state, state.lease.current, "compute")
+    zero = (state.n_received - 1, 0, "sum")
+    return replace(state.fill(state.lease.current, zero), is_cleared=True)
+
+
 def start_update(state, buffers):
     if not state.is_computing or state.writing or state.committed == N_UPDATES:
         return None
-    read = state.contents[state.lease.current]
-    require(read is not TORN, "an update reads what is being written")
-    check_write(state, state.lease.scratch, "update")
-    return replace(state.fill(state.lease.scratch, TORN), writing=True)
+    if not state.is_cleared:
+        return None
+    lease = state.lease
+    reading = (lease.current,) if lease.base is None else (lease.current, lease.base)
+    for slot in reading:
+        require(state.contents[slot] is not TORN, "an update reads what is written")
+    check_write(state, lease.scratch, "compute")
+    return replace(state.fill(lease.scratch, TORN), writing=True, reading=reading)
 
 
 def end_update(state, buffers):
     if not state.writing:
         return None
-    model, n_updates = state.contents[state.lease.current]
-    check_write(state, state.lease.scratch, "update")
-    state = replace(state.fill(state.lease.scratch, (model, n_updates + 1)))
-    lease = buffers.commit(state.lease)
-    state = replace(state, writing=False)
+    lease = state.lease
+    for slot in state.reading:
+        require(state.contents[slot] is not TORN, "an update reads what is written")
+    model, n_updates, *kind = state.contents[lease.current]
+    check_write(state, lease.scratch, "compute")
+    state = state.fill(lease.scratch, (model, n_updates + 1, *kind))
+    lease = buffers.commit(lease)
+    state = replace(state, writing=False, reading=())
     if lease is None:
         require(state.is_halted, "a commit is refused without a halt")
         return acknowledge_now(state, buffers)
@@ -204,7 +268,7 @@ def acknowledge_now(state, buffers):
     return replace(state, is_computing=False)
 
 
-STEPS = (
+MAIN_STEPS = (
     start_receive,
     end_receive,
     begin,
@@ -212,15 +276,23 @@ STEPS = (
     lambda state, buffers: halt(state, buffers, wants_upload=True),
     lambda state, buffers: halt(state, buffers, wants_upload=False),
     end_send,
-    start_update,
-    end_update,
-    acknowledge,
 )
+COMPUTE_STEPS = (clear, start_update, end_update, acknowledge)
 
 
-def explore(kind=ParameterBuffers):
-    """Visit every reachable state; return (number of states, final states)."""
-    start = (State(), save(kind([None] * 3)), frozenset())
+def steps(state):
+    """A change is formed at once: the main thread does nothing else before."""
+    return ((end_form,) if state.forming else MAIN_STEPS) + COMPUTE_STEPS
+
+
+def explore(kind=ParameterBuffers, payloads=(PARAMETERS,) * N_MODELS):
+    """Visit every reachable state; return their number and the final ones.
+
+    ``payloads`` names the payload of each model.
+    """
+    n_slots = 3 if set(payloads) == {PARAMETERS} else 4
+    blank = State(contents=(None,) * n_slots, payloads=payloads)
+    start = (blank, save(kind([None] * n_slots)), frozenset())
     seen, todo, finals = set(), [start], []
     while todo:
         state, (key, values), sending = todo.pop()
@@ -229,31 +301,46 @@ def explore(kind=ParameterBuffers):
             continue
         seen.add(identity)
         is_final = True
-        for step in STEPS:
-            buffers = load(kind, values, sending)
+        for step in steps(state):
+            buffers = load(kind, values, sending, n_slots)
             following = step(state, buffers)
             if following is not None:
                 is_final = False
                 todo.append((following, save(buffers), frozenset(buffers._sending)))
         if is_final:
-            finals.append(state)
+            finals.append((state, load(kind, values, sending, n_slots)))
     return len(seen), finals
 
 
 def slots(state):
-    return state.lease and (state.lease.current, state.lease.scratch)
+    return state.lease and (
+        *(state.lease.current, state.lease.scratch),
+        state.lease.base,
+    )
 
 
-def test_no_order_of_steps_is_a_race():
-    n_states, finals = explore()
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        (PARAMETERS, PARAMETERS, PARAMETERS),
+        (DELTA, DELTA, DELTA),
+        (SUM, SUM, SUM),
+        (DELTA, SUM, PARAMETERS),
+        (SUM, PARAMETERS, DELTA),
+    ],
+    ids=lambda payloads: "-".join(p.name.lower() for p in payloads),
+)
+def test_no_order_of_steps_is_a_race(payloads):
+    n_states, finals = explore(payloads=payloads)
     assert n_states > 1000
     # Nothing gets stuck: every path ends with all models worked on or dropped.
     assert finals
-    for state in finals:
+    for state, buffers in finals:
         assert state.n_received == N_MODELS
         assert state.is_halted
         assert not state.sending
         assert not state.is_computing
+        assert len(buffers._free()) == len(buffers.vectors)
 
 
 class CommitsAfterHalt(ParameterBuffers):
@@ -266,20 +353,82 @@ class CommitsAfterHalt(ParameterBuffers):
 class BeginsEarly(ParameterBuffers):
     """Does not wait for the acknowledgement of the cancel."""
 
-    def begin(self):
-        self._current = self._scratch = None
-        return super().begin()
+    def begin(self, payload):
+        self._base = self._current = self._scratch = self._reserve = None
+        return super().begin(payload)
 
 
 class ReceivesAnywhere(ParameterBuffers):
     """Takes the slot of an upload for free."""
 
     def _free(self):
-        taken = {self._current, self._scratch, self._inbox}
-        return [slot for slot in range(3) if slot not in taken]
+        held = {self._base, self._current, self._scratch, self._reserve, self._inbox}
+        return [slot for slot in range(len(self.vectors)) if slot not in held]
 
 
-@pytest.mark.parametrize("kind", [CommitsAfterHalt, BeginsEarly, ReceivesAnywhere])
-def test_search_finds_the_races_that_each_rule_prevents(kind):
+class ForgetsTheModel(ParameterBuffers):
+    """Lets an update overwrite the model that changes are counted from."""
+
+    def commit(self, lease):
+        following = super().commit(lease)
+        if following and self._payload is DELTA and self._n_updates == 1:
+            self._scratch = lease.current
+            following = replace(following, scratch=lease.current)
+        return following
+
+
+class FormsInTheModelOfSums(ParameterBuffers):
+    """Forms a change in place although the model is still read."""
+
+    def halt(self, *, wants_upload):
+        base, current = self._base, self._current
+        snapshot = super().halt(wants_upload=wants_upload)
+        if snapshot.slot is None or self._payload is not SUM:
+            return snapshot
+        return replace(snapshot, slot=base, minuend=current)
+
+
+class GivesUpTheModelEarly(ParameterBuffers):
+    """Offers the model of a halted round to the next one."""
+
+    def halt(self, *, wants_upload):
+        snapshot = super().halt(wants_upload=wants_upload)
+        self._base = None
+        return snapshot
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        *itertools.product(
+            (CommitsAfterHalt, BeginsEarly, ReceivesAnywhere),
+            (PARAMETERS, DELTA, SUM),
+        ),
+        (ForgetsTheModel, DELTA),
+        (FormsInTheModelOfSums, SUM),
+        (GivesUpTheModelEarly, SUM),
+    ],
+)
+def test_search_finds_the_races_that_each_rule_prevents(kind, payload):
     with pytest.raises(Race):
-        explore(kind)
+        explore(kind, (payload,) * N_MODELS)
+
+
+@pytest.mark.parametrize("payload", [PARAMETERS, DELTA, SUM])
+def test_the_next_round_begins_while_the_upload_is_leaving(payload):
+    buffers = ParameterBuffers([None] * (3 if payload is PARAMETERS else 4))
+    for _ in range(3):
+        assert buffers.reserve_inbox() is not None
+        lease = buffers.begin(payload)
+        buffers.commit(lease)
+        slot = buffers.halt(wants_upload=True).slot
+        assert slot is not None
+        # The next model arrives while an update is still running in vain.
+        assert buffers.reserve_inbox() is not None
+        buffers.release_inbox()
+        buffers.acknowledge()
+        assert buffers.reserve_inbox() is not None
+        assert buffers.begin(payload) is not None
+        buffers.halt(wants_upload=False)
+        buffers.acknowledge()
+        buffers.end_send(slot)
