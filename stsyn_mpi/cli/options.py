@@ -41,7 +41,8 @@ _HELP = {
     "seed": "Key of every random draw.",
     "delay": "Injected delay: none, or LAW:mean=20ms with LAW constant | exponential | "
     "shifted-exponential | gamma | lognormal | weibull | pareto | uniform | bimodal | "
-    "markov; with scope=per-round, factors=1/1/2/4; see docs/delays.md.",
+    "markov; with scope=per-round, factors=1/1/2*4; or trace:file=RUN.h5,part=total; "
+    "see docs/delays.md.",
     "fault": "Deliberate fault, as in sleep:worker=2,round=4,duration=2s; repeatable.",
     "eval_every": "Rounds between evaluations, one at a time; 0: only the last model.",
     "out": "Run file. [default: a new name in runs/]",

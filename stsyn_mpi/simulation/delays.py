@@ -19,7 +19,6 @@ import numpy as np
 
 from stsyn_mpi.simulation import distributions as d
 from stsyn_mpi.simulation.keys import (
-    SHARED_PARAMETERS,
     KeyedLaw,
     Keys,
     Scope,
@@ -27,7 +26,9 @@ from stsyn_mpi.simulation.keys import (
 )
 from stsyn_mpi.simulation.markov import PARAMETERS as MARKOV_PARAMETERS
 from stsyn_mpi.simulation.markov import make_markov
-from stsyn_mpi.simulation.parameters import Parameter, PartOfMean
+from stsyn_mpi.simulation.parameters import Documented
+from stsyn_mpi.simulation.trace import PARAMETERS as TRACE_PARAMETERS
+from stsyn_mpi.simulation.trace import make_trace
 from stsyn_mpi.spec import Spec, choose, parse_spec
 
 
@@ -101,24 +102,26 @@ class LawEntry:
         Makes the law; its parameters are read from the spec.
     parameters : tuple
         Its own parameters beside ``mean``.
-    has_mean : bool
-        Whether it takes ``mean``.
+    has_mean, has_scope : bool
+        Whether it takes ``mean`` and ``scope``.
     """
 
     make: Callable[[Spec, Keys], DelayLaw]
-    parameters: tuple[Parameter | PartOfMean, ...] = ()
+    parameters: tuple[Documented, ...] = ()
     has_mean: bool = True
+    has_scope: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every parameter that the law takes, as the user writes it."""
         own = (parameter.name for parameter in self.parameters)
-        return (*(["mean"] if self.has_mean else []), *own, *SHARED_PARAMETERS)
+        mean, scope = ["mean"] * self.has_mean, ["scope"] * self.has_scope
+        return (*mean, *own, *scope, "factors")
 
 
 def _independent(
     make: Callable[[Spec], d.Distribution],
-    *parameters: Parameter | PartOfMean,
+    *parameters: Documented,
     has_mean: bool = True,
 ) -> LawEntry:
     return LawEntry(
@@ -139,6 +142,7 @@ LAWS: Mapping[str, LawEntry] = MappingProxyType(
         "uniform": _independent(d.uniform, d.LOW),
         "bimodal": _independent(d.bimodal, d.SLOW_SHARE, d.SLOWDOWN),
         "markov": LawEntry(make_markov, MARKOV_PARAMETERS),
+        "trace": LawEntry(make_trace, TRACE_PARAMETERS, False, False),
     }
 )
 """Every law by its name. One whose draws are not independent has a class of its own."""
@@ -157,7 +161,8 @@ def parse_delay(text: str, seed: int, n_workers: int | None) -> DelayLaw:
     seed : int
         Key of the draws.
     n_workers : int or None
-        How many factors there must be; None leaves the count unchecked.
+        How many factors there must be, and workers of a trace at least; None leaves
+        the counts unchecked.
 
     Raises
     ------

@@ -14,7 +14,6 @@ from stsyn_mpi.rng import WORDS, KeyedUniforms, Purpose
 from stsyn_mpi.spec import Spec, choose, parse_number
 
 Scope = Literal["per-update", "per-round"]
-SHARED_PARAMETERS = ("scope", "factors")
 _SCOPES: dict[str, Scope] = {"per-update": "per-update", "per-round": "per-round"}
 _MOST_FACTORS = 10_000_000
 
@@ -31,11 +30,14 @@ class Keys:
         ``per-update`` or ``per-round``.
     factors : tuple of float
         Worker m's delays are multiplied by ``factors[m]``; empty means 1 for all.
+    n_workers : int or None
+        Workers of the run; None where that is not settled.
     """
 
     seed: int
     scope: Scope = "per-update"
     factors: tuple[float, ...] = ()
+    n_workers: int | None = None
     uniforms: KeyedUniforms = field(init=False, repr=False, compare=False)
     factor_array: np.ndarray = field(init=False, repr=False, compare=False)
 
@@ -150,7 +152,7 @@ def read_keys(spec: Spec, seed: int, n_workers: int | None) -> Keys:
     scope = choose(
         spec.parameters.get("scope", "per-update"), _SCOPES, f"scope of {spec.name!r}"
     )
-    return Keys(seed, _SCOPES[scope], read_factors(spec, n_workers))
+    return Keys(seed, _SCOPES[scope], read_factors(spec, n_workers), n_workers)
 
 
 def read_factors(spec: Spec, n_workers: int | None) -> tuple[float, ...]:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.spec import Spec
+
+
+class Documented(Protocol):
+    """What the documentation says of a parameter."""
+
+    @property
+    def name(self) -> str:
+        """The parameter as the user writes it."""
+
+    @property
+    def words(self) -> str:
+        """What is allowed, and what holds where the user says nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,11 @@ class Parameter:
     def default_words(self) -> str:
         """The default as messages and documentation give it."""
         return f"{self.default:g}"
+
+    @property
+    def words(self) -> str:
+        """Range and default as the documentation gives them."""
+        return f"{self.range_words}, default {self.default_words}"
 
     @property
     def range_words(self) -> str:
@@ -82,6 +101,11 @@ class PartOfMean:
         return f"{self.default_share:g} mean" if self.default_share else "0"
 
     @property
+    def words(self) -> str:
+        """Range and default as the documentation gives them."""
+        return f"{self.range_words}, default {self.default_words}"
+
+    @property
     def range_words(self) -> str:
         """The range as messages and documentation give it."""
         return "0 to the mean"
@@ -101,3 +125,58 @@ class PartOfMean:
                 f"({mean:g} s), got {value:g} s"
             )
         return value
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A choice among words.
+
+    Attributes
+    ----------
+    name : str
+        As the user writes it.
+    default : str
+        What holds where the user says nothing.
+    allowed : tuple of str
+        The words.
+    """
+
+    name: str
+    default: str
+    allowed: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Choice and default as the documentation gives them."""
+        return f"{', '.join(self.allowed)}, default {self.default}"
+
+    def read(self, spec: Spec) -> str:
+        """Return the word in ``spec``; raises `InputError` if it is none of them."""
+        return spec.choice(self.name, self.allowed, self.default)
+
+
+@dataclass(frozen=True)
+class RunFileName:
+    """The name of a run file, which must be given.
+
+    Attributes
+    ----------
+    name : str
+        As the user writes it.
+    """
+
+    name: str
+
+    @property
+    def words(self) -> str:
+        """What is allowed."""
+        return "a run file, needed"
+
+    def read(self, spec: Spec) -> Path:
+        """Return the path in ``spec``; raises `InputError` if there is none."""
+        path = spec.parameters.get(self.name)
+        if not path:
+            raise InputError(
+                f"{spec.name!r} needs {self.name}=..., the name of a run file"
+            )
+        return Path(path)

@@ -56,7 +56,8 @@ def test_every_law_is_tested_here():
     tested = {
         text.partition(":")[0] for text in (*SMOOTH, *STEPPED, *DEGENERATE, MARKOV)
     }
-    assert tested | {"none", "constant"} == set(LAWS)
+    # The trace law has a file of its own.
+    assert tested | {"none", "constant", "trace"} == set(LAWS)
 
 
 @pytest.mark.parametrize("text", SMOOTH)
@@ -241,7 +242,7 @@ def test_per_update_draws_for_each(text):
 
 
 def test_only_laws_that_need_scipy_load_it():
-    without = ("none", "gamma", "lognormal")
+    without = ("none", "gamma", "lognormal", "trace")
     others = [f"{name}:mean=1" for name in LAWS if name not in without]
     program = (
         "import sys; from stsyn_mpi.simulation.delays import parse_delay\n"

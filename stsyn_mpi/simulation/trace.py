@@ -1,0 +1,271 @@
+"""The trace law: the update times of a run file, replayed.
+
+Update i of round j on worker m takes what its i-th completed update of round j took.
+What the record does not hold is drawn from what it holds:
+
+- Rounds beyond the last begin again with the first.
+- An update beyond those that the worker completed in that round is the empirical
+  quantile, among all its completed updates, of the uniform that every law would use.
+- The update that was in flight when the round closed is known to have lasted longer
+  than it had by then: it is drawn among the completed ones that did. If none did, it
+  takes the time it had lasted and a draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.simulation.keys import KeyedLaw, Keys
+from stsyn_mpi.simulation.parameters import OneOf, RunFileName
+from stsyn_mpi.spec import Spec
+
+FILE = RunFileName("file")
+PART = OneOf("part", default="total", allowed=("total", "injected", "work"))
+PARAMETERS = (FILE, PART)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The local updates of the closed rounds of a run, by worker, round and start.
+
+    Attributes
+    ----------
+    n_workers, n_rounds : int
+        Of the run.
+    worker, round : numpy.ndarray
+        Of each update, int64, shape (n,).
+    injected_s, work_s : numpy.ndarray
+        Its injected delay and its work as far as it went, s, shape (n,).
+    is_completed : numpy.ndarray
+        False where it was cancelled, shape (n,).
+    """
+
+    n_workers: int
+    n_rounds: int
+    worker: np.ndarray
+    round: np.ndarray
+    injected_s: np.ndarray
+    work_s: np.ndarray
+    is_completed: np.ndarray
+
+    def first_workers(self, n_workers: int) -> Record:
+        """Return the record of the workers below ``n_workers``."""
+        n = int(np.searchsorted(self.worker, n_workers))
+        columns = (
+            self.worker,
+            self.round,
+            self.injected_s,
+            self.work_s,
+            self.is_completed,
+        )
+        return Record(n_workers, self.n_rounds, *(column[:n] for column in columns))
+
+
+def read_record(path: Path) -> Record:
+    """Read the updates of a run file; one that has not changed is read once.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no run file, still being written, or holds no updates.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return _read(path, 0, 0)
+    return _read(path.absolute(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, changed_ns: int, n_bytes: int) -> Record:
+    from stsyn_mpi.runfile.liveness import WriterLife
+    from stsyn_mpi.runfile.reader import open_run
+
+    with open_run(path) as run:
+        if run.writer_life is WriterLife.ALIVE:
+            raise InputError(f"trace {path} is still being written by its run")
+        rows = run.updates()
+        n_workers, n_rounds = run.n_workers, run.n_rounds
+    if not len(rows["round"]):
+        raise InputError(f"trace {path} holds no updates: record them in its run")
+    order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
+    # What follows the last closed round is there for some workers only.
+    order = order[rows["round"][order] < n_rounds]
+    record = Record(
+        n_workers,
+        n_rounds,
+        rows["worker"][order].astype(np.int64),
+        rows["round"][order],
+        rows["injected_s"][order],
+        rows["work_s"][order],
+        rows["completed"][order] == 1,
+    )
+    _check(path, record)
+    return record
+
+
+def _check(path: Path, record: Record) -> None:
+    for name, index, end in (
+        ("worker", record.worker, record.n_workers),
+        ("round", record.round, record.n_rounds),
+    ):
+        if len(index) and not 0 <= index.min() <= index.max() < end:
+            raise InputError(f"trace {path} is damaged: an update of no {name}")
+    seconds = np.concatenate([record.injected_s, record.work_s])
+    if not np.isfinite(seconds).all() or (seconds < 0).any():
+        raise InputError(f"trace {path} is damaged: an update time is no duration")
+
+
+class _Spans:
+    """Where the rows of a (worker, round) lie in a table sorted by it."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._keys, self._first, self._count = np.unique(
+            keys, return_index=True, return_counts=True
+        )
+
+    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return first row and count of rows for each key, of its shape."""
+        place = np.searchsorted(self._keys, keys)
+        place[place == len(self._keys)] = 0
+        if not len(self._keys):
+            return place, np.zeros_like(place)
+        count = np.where(self._keys[place] == keys, self._count[place], 0)
+        return self._first[place], count
+
+
+class _Pools:
+    """All completed durations of each worker, sorted: its empirical quantiles."""
+
+    def __init__(self, worker: np.ndarray, seconds: np.ndarray) -> None:
+        self._sorted = seconds[np.lexsort((seconds, worker))]
+        self.n = np.bincount(worker)
+        self._first = np.cumsum(self.n) - self.n
+
+    def quantile(
+        self, uniform: np.ndarray, worker: np.ndarray, n_shortest: np.ndarray
+    ) -> np.ndarray:
+        """Return quantiles (s) of all but the ``n_shortest`` of a worker's times."""
+        place = (uniform * (self.n[worker] - n_shortest)).astype(np.int64)
+        drawn: np.ndarray = self._sorted[self._first[worker] + n_shortest + place]
+        return drawn
+
+    def n_up_to(self, worker: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """Return how many times of each worker are at most ``seconds``."""
+        found = np.zeros(len(worker), dtype=np.int64)
+        ends = np.searchsorted(worker, np.arange(len(self.n) + 1))
+        for m, (first, n) in enumerate(zip(self._first, self.n, strict=True)):
+            rows = slice(ends[m], ends[m + 1])
+            own = self._sorted[first : first + n]
+            found[rows] = np.searchsorted(own, seconds[rows], side="right")
+        return found
+
+
+class TraceDelay(KeyedLaw):
+    """Update times of a record.
+
+    Parameters
+    ----------
+    keys : Keys
+        Key of the draws beyond the record, and factors.
+    record : Record
+        Every worker of it has completed an update.
+    part : str
+        ``total``, ``injected`` or ``work``: which of the recorded times.
+
+    Attributes
+    ----------
+    mean, variance : float
+        Of the completed updates, s and s^2.
+    """
+
+    def __init__(self, keys: Keys, record: Record, part: str) -> None:
+        super().__init__(keys)
+        seconds = _seconds(record, part)
+        key = record.worker * record.n_rounds + record.round
+        done, cut = record.is_completed, ~record.is_completed
+        self._n_rounds = record.n_rounds
+        self._done_s, self._done = seconds[done], _Spans(key[done])
+        self._pools = _Pools(record.worker[done], self._done_s)
+        self._cut_s, self._cut = seconds[cut], _Spans(key[cut])
+        self._n_shorter = self._pools.n_up_to(record.worker[cut], self._cut_s)
+        # A delay that was over when its update was cancelled is known in full.
+        self._is_known = (record.work_s[cut] > 0) & (part == "injected")
+        self.mean = float(self._done_s.mean())
+        self.variance = float(self._done_s.var())
+
+    def delays_of(
+        self,
+        uniforms: np.ndarray,
+        first_round: int,
+        first_worker: int,
+        first_update: int,
+    ) -> np.ndarray:
+        """Return what is recorded, and quantiles of it elsewhere."""
+        n_rounds, n_workers, n_updates = uniforms.shape
+        worker = first_worker + np.arange(n_workers)
+        rounds = (first_round + np.arange(n_rounds)) % self._n_rounds
+        key = worker * self._n_rounds + rounds[:, np.newaxis]
+        none = np.zeros_like(worker)[:, np.newaxis]
+        delays = self._pools.quantile(uniforms, worker[:, np.newaxis], none)
+        first, count = self._done.find(key)
+        update = first_update + np.arange(n_updates)
+        is_recorded = update < count[:, :, np.newaxis]
+        row = first[:, :, np.newaxis] + update
+        delays[is_recorded] = self._done_s[row[is_recorded]]
+        self._outlast(delays, uniforms, worker, key, count - first_update)
+        return delays
+
+    def _outlast(
+        self,
+        delays: np.ndarray,
+        uniforms: np.ndarray,
+        worker: np.ndarray,
+        key: np.ndarray,
+        place: np.ndarray,
+    ) -> None:
+        """Set the delays of the updates that were cancelled, at ``place`` each."""
+        row, n_cut = self._cut.find(key)
+        j, m = np.nonzero((n_cut > 0) & (place >= 0) & (place < delays.shape[2]))
+        at = (j, m, place[j, m])
+        row, worker = row[j, m], worker[m]
+        n_shorter, lasted = self._n_shorter[row], self._cut_s[row]
+        is_longest = n_shorter == self._pools.n[worker]
+        n_shorter = np.where(is_longest, 0, n_shorter)
+        drawn = self._pools.quantile(uniforms[at], worker, n_shorter)
+        drawn = np.where(is_longest, lasted + drawn, drawn)
+        delays[at] = np.where(self._is_known[row], lasted, drawn)
+
+
+def _seconds(record: Record, part: str) -> np.ndarray:
+    if part == "injected":
+        return record.injected_s
+    return record.work_s if part == "work" else record.injected_s + record.work_s
+
+
+def make_trace(spec: Spec, keys: Keys) -> TraceDelay:
+    """Make the law from its parameters.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, or what the file lacks.
+    """
+    path, part = FILE.read(spec), PART.read(spec)
+    record = read_record(path)
+    n_workers = keys.n_workers or record.n_workers
+    if n_workers > record.n_workers:
+        raise InputError(
+            f"trace {path} has {record.n_workers} workers, the run has {n_workers}"
+        )
+    record = record.first_workers(n_workers)
+    n_done = np.bincount(record.worker[record.is_completed], minlength=n_workers)
+    if not n_done.all():
+        idle = int(np.argmin(n_done))
+        raise InputError(f"trace {path}: worker {idle} completed no update")
+    return TraceDelay(keys, record, part)
