@@ -18,7 +18,8 @@ worker    STOP           SIGNAL: somebody signalled this rank to end the run
 worker    FAILED         N_BYTES, then the traceback, UTF-8
 worker    BYE            none: END has been heard
 root      MODEL_HEADER   ROUND, TARGET_UPDATES, AT_TARGET, PAYLOAD_KIND,
-                         REPORT_EVERY; a PAYLOAD message is sent with it
+                         REPORT_EVERY, FIRST_UPDATE; a PAYLOAD message is sent
+                         with it
 root      HALT           ROUND, WANTS_UPLOAD
 root      END            HAS_FAILED: the run is over
 root      LEAVE          FINALIZE: everybody has said BYE
@@ -92,6 +93,7 @@ class Field(IntEnum):
     AT_TARGET = 3
     PAYLOAD_KIND = 4
     REPORT_EVERY = 5
+    FIRST_UPDATE = 6
     WANTS_UPLOAD = 2
     FINALIZE = 2
     HAS_FAILED = 2
@@ -209,6 +211,7 @@ def pack_model_header(buffer: np.ndarray, command: SendModel) -> np.ndarray:
         AT_TARGET=command.at_target,
         PAYLOAD_KIND=command.payload,
         REPORT_EVERY=command.report_every,
+        FIRST_UPDATE=command.first_update,
     )
 
 

@@ -204,6 +204,7 @@ class Worker:
             stops_at_target=wire.whole(message, Field.AT_TARGET) == AtTarget.STOP,
             report_every=wire.whole(message, Field.REPORT_EVERY),
             payload=Payload(wire.whole(message, Field.PAYLOAD_KIND)),
+            first_update=wire.whole(message, Field.FIRST_UPDATE),
         )
         self._incoming = _Incoming(task)
 

@@ -21,7 +21,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SendModel:
-    """Send the newest model to a worker as the model of ``round``."""
+    """Send the newest model to a worker as the model of ``round``.
+
+    The worker has made ``first_update`` updates on this model already: it goes on
+    with the draws of that index, so that it does not repeat itself.
+    """
 
     worker: int
     round: int
@@ -29,6 +33,7 @@ class SendModel:
     at_target: AtTarget
     payload: Payload
     report_every: int
+    first_update: int = 0
 
 
 @dataclass(frozen=True, slots=True)

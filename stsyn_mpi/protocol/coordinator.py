@@ -149,6 +149,7 @@ class Coordinator(AbsenceMachine):
         """Enter the answer for the present model; late work counts as dropped."""
         ledger, view, n_updates = self.round, self.round.view, event.n_updates
         worker.is_working = False
+        worker.n_done += n_updates
         ledger.updates_cancelled += event.n_cancelled
         if self.ending is not None:
             self._updates_cut += n_updates

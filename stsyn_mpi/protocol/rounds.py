@@ -102,7 +102,8 @@ class RoundMachine(ABC):
             return
         plan, index = self.round.plan, self.round.view.round_index
         self.owed.discard(worker.index)
-        worker.base_round = index
+        if worker.base_round != index:
+            worker.base_round, worker.n_done = index, 0
         worker.target_updates = plan.targets[worker.index]
         worker.is_working = worker.model_pending = True
         worker.has_reached = worker.is_late = False
@@ -117,6 +118,7 @@ class RoundMachine(ABC):
                 plan.at_target,
                 plan.payload,
                 plan.report_every,
+                worker.n_done,
             )
         )
 

@@ -17,6 +17,8 @@ class WorkerState:
     ----------
     base_round
         Round of the model it was sent last, -1 before the first.
+    n_done
+        Updates it has answered for in its base round.
     is_working
         It has a model it has not answered for.
     has_reached
@@ -36,6 +38,7 @@ class WorkerState:
     index: int
     base_round: int = -1
     target_updates: int = 0
+    n_done: int = 0
     is_working: bool = False
     has_reached: bool = False
     upload: Upload | None = None

@@ -35,13 +35,17 @@ class DelayLaw(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to do with a model; ``report_every`` 0 reports at the target only."""
+    """What to do with a model; ``report_every`` 0 reports at the target only.
+
+    Draws are keyed by the round and the index of the update, from ``first_update`` on.
+    """
 
     round: int
     target_updates: int
     stops_at_target: bool
     report_every: int
     payload: Payload = Payload.PARAMETERS
+    first_update: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +276,13 @@ class LocalTrainer:
             return None
         parts = self._parts
         start_t = time.perf_counter()
-        injected = parts.delay.draw(self.worker, task.round, index)
+        drawn = task.first_update + index
+        injected = parts.delay.draw(self.worker, task.round, drawn)
         self._take_off(start_t, injected)
         if injected > 0.0 and self._is_halted_until(start_t + injected):
             return None
         work_t = self._begin_work(start_t, injected)
-        parts.faults.before_update(self.worker, task.round, index)
+        parts.faults.before_update(self.worker, task.round, drawn)
         loss = self._compute(task, lease, index, lr)
         parts.backend.synchronise()
         row = (start_t, injected, time.perf_counter() - work_t)
@@ -286,13 +291,14 @@ class LocalTrainer:
     def _compute(self, task: Task, lease: Lease, index: int, lr: float) -> object:
         """Write the result of an update to scratch; return its training loss."""
         update, vectors = self._local_update, self.buffers.vectors
+        drawn = task.first_update + index
         params, out = vectors[lease.current], vectors[lease.scratch]
         if lease.base is None:
-            return update.step(task.round, index, params, out, lr)
+            return update.step(task.round, drawn, params, out, lr)
         if index == 0:
             params[...] = 0.0
         base = vectors[lease.base]
-        return update.gradient_step(task.round, index, base, params, out, lr)
+        return update.gradient_step(task.round, drawn, base, params, out, lr)
 
     def _is_halted_until(self, end_t: float) -> bool:
         """Sit a delay out; what a timer overshoots is taken off the next delay."""
