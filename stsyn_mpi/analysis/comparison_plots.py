@@ -126,11 +126,11 @@ def _draw(entries: Sequence[Entry], header: Header, way: Way, x_label: str) -> F
         _draw_entry(axes, entry, way, style, header.basis)
     if header.study.target is not None:
         _draw_target(axes, header.study.target)
-    first, *rest = header.figure_lines()
-    figure.suptitle(first, x=0.01, ha="left", fontsize=12)
-    axes.set_title("\n".join(rest), loc="left", fontsize=8.5, color="#444444")
+    _write_titles(axes, header.figure_lines())
     dress_axes(axes, x_label)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside right upper", frameon=False, fontsize=9, handlelength=3.5
+    )
     return figure
 
 
@@ -152,15 +152,28 @@ def _draw_entry(axes: Axes, entry: Entry, way: Way, style: Style, basis: Basis) 
     )
 
 
+def _write_titles(axes: Axes, lines: Sequence[str]) -> None:
+    """Write the first line large, and the others small under it."""
+    first, *rest = lines
+    axes.set_title("\n".join(rest), loc="left", fontsize=8.5, color="#444444")
+    axes.annotate(
+        first,
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 12 + 12 * len(rest)),
+        textcoords="offset points",
+        fontsize=12,
+    )
+
+
 def _draw_target(axes: Axes, target: float) -> None:
     axes.axhline(100 * target, color="#555555", linestyle=(0, (6, 4)), linewidth=1)
     axes.annotate(
         f"target {100 * target:g} %",
-        xy=(1, 100 * target),
+        xy=(0, 100 * target),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
+        xytext=(4, 3),
         textcoords="offset points",
-        ha="right",
         fontsize=8.5,
         color="#555555",
     )

@@ -11,6 +11,15 @@ import click
 from stsyn_mpi.cli.options import all_options
 from stsyn_mpi.simulate_config import SimulateConfig
 
+_NOT_AS_IN_SIMULATE = (
+    "strategy",
+    "target_accuracy",
+    "out",
+    "force",
+    "log_dir",
+    "record_updates",
+)
+
 
 @click.command()
 @click.argument("toml", required=False, metavar="[STUDY.toml]", type=click.Path())
@@ -49,9 +58,12 @@ from stsyn_mpi.simulate_config import SimulateConfig
     help="Folder of the two figures. [default: that of the run files]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@all_options(
-    SimulateConfig, without=("strategy", "target_accuracy", "out", "force", "log_dir")
+@click.option(
+    "--record-updates/--no-record-updates",
+    default=None,
+    help="Record every local update in the run files. [default: off]",
 )
+@all_options(SimulateConfig, without=_NOT_AS_IN_SIMULATE)
 def compare(
     toml: str | None,
     jobs: int | None,

@@ -80,6 +80,8 @@ class StudyConfig:
         given = {key: value for key, value in overrides.items() if value is not None}
         values.update(_coerce(given, "options"))
         own = {key: values.pop(key) for key in _OWN if key in values}
+        # A comparison reads the round table alone.
+        values.setdefault("record_updates", False)
         own["strategies"] = tuple(split_entries(own.get("strategies", ())))
         name = Path(toml_path).stem if toml_path is not None else ""
         return cls(common=SimulateConfig(**values), name=name, **own)
