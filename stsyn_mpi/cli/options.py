@@ -25,7 +25,7 @@ _HELP = {
     "server_step": "mean, or an outer optimizer on the mean change: sgd:lr=1 | "
     "nesterov:lr=0.7,momentum=0.9 | adam:lr=0.01",
     "network": "Cost of messages: free | constant:cost=100ms | "
-    "link:latency=1ms,bandwidth=1e9,sharing=none; see docs/simulation.md.",
+    "link:latency=1ms,bandwidth=1GB/s,sharing=none; see docs/network.md.",
     "timing_only": "Simulate rounds alone; train nothing.",
     "rounds": "Rounds at most. [default: 100 without another end]",
     "time_limit": "Ends the run after this time, as in 10m.",
