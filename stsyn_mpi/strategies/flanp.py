@@ -28,7 +28,8 @@ class Flanp(LocalSGD):
         ||x_{j+1} - x_j||^2 <= ratio * (first / n) * ||x_1 - x_0||^2,
 
     or after ``rounds`` rounds: noise keeps a step from getting as short as its
-    gradient, and where nothing is trained there is no norm.
+    gradient, and where nothing is trained there is no norm. A step is measured while
+    the next round is under way already, so one more round belongs to the stage.
 
     Speeds are measured: round 0 is local SGD with all M workers, afterwards every
     upload of a participant counts (mean seconds to U updates on the worker's own
@@ -108,8 +109,9 @@ class Flanp(LocalSGD):
             self._first_norm = norm
         elif round_index >= self._stage_start:
             limit = self.values["ratio"] * self._first / self._n
-            # A comparison with NaN is False: such a stage ends by its rounds.
-            self._has_passed |= norm**2 <= limit * self._first_norm**2
+            # NaN passes no comparison, and a round without uploads has no step: such
+            # a stage ends by its rounds.
+            self._has_passed |= 0 < norm**2 <= limit * self._first_norm**2
 
     def state(self) -> State:
         """Return the stage, and what was measured of each worker."""

@@ -166,7 +166,7 @@ def parse_terms(line):
     A scheme may have parameters (``flanp:first=1``), and ``weights=`` of its own.
     """
     name, *words = line.split()
-    values = dict(word.split("=") for word in words)
+    values = dict(word.split("=", 1) for word in words)
     n_workers = int(values.pop("M"))
     wait_for, target = int(values.pop("K", n_workers)), int(values.pop("U", 1))
     samples = values.pop("samples", "").split(",")

@@ -15,6 +15,7 @@ from fake_network import FakeNetwork
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.strategies import SchemeTerms
 from stsyn_mpi.strategies.buffered import FedBuff
+from stsyn_mpi.strategies.flanp import Flanp
 from stsyn_mpi.strategies.k_async import KAsync
 from stsyn_mpi.strategies.k_fastest import KSync
 from stsyn_mpi.strategies.local_sgd import LocalSGD
@@ -91,6 +92,7 @@ def key_of(network, budget):
         machine._stop_reason,
         machine._updates_cut,
         machine._watch.seen,
+        sorted(machine.strategy.state().items()),
     )
     world = (
         network.workers,
@@ -173,6 +175,7 @@ CASES = {
     "k-async-death": (KAsync(SchemeTerms(2, 1, 1)), 1, 0, (0, 1, 0)),
     "fedbuff": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 0, 0)),
     "fedbuff-death": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 1, 0)),
+    "flanp-deaths": (Flanp(SchemeTerms(2, 2, 1), first=1), 2, 0, (0, 2, 0)),
 }
 
 

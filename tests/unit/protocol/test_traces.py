@@ -24,4 +24,4 @@ def test_trace(path):
 
 
 def test_there_are_traces():
-    assert len(TRACES) >= 35
+    assert len(TRACES) >= 80
