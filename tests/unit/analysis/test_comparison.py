@@ -1,0 +1,152 @@
+"""Figures of comparisons, against runs small enough to add up by hand."""
+
+import math
+
+import pytest
+from compared_run import write_rows
+
+from stsyn_mpi.analysis.comparison import Basis, Spread, compare_runs, measure
+from stsyn_mpi.analysis.comparison_table import footnotes, plain_lines
+from stsyn_mpi.runfile import open_run
+
+COUNTS = {
+    "models_up": 3,
+    "models_down": 4,
+    "bytes_up": 300,
+    "bytes_down": 400,
+    "updates_done": 20,
+    "updates_used": 15,
+    "updates_cancelled": 2,
+    "n_uploaders": 3,
+}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Measure a run of M=4 with a row for each (wall_s, test_accuracy)."""
+
+    def make(points, basis=Basis.TARGET, target=0.8, **config):
+        rows = [
+            COUNTS | {"wall_s": t} | ({"test_accuracy": a} if a is not None else {})
+            for t, a in points
+        ]
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.h5"
+        with open_run(write_rows(path, rows, **config)) as run:
+            return measure(run, basis, target)
+
+    return make
+
+
+def test_a_run_counts_up_to_the_evaluation_that_is_not_below_the_target(measured):
+    run = measured([(1.0, 0.5), (2.5, None), (4.0, 0.8), (5.0, 0.7), (6.0, 0.9)])
+    assert run.reached
+    assert run.figures == {
+        "time_s": 4.0,
+        "rounds": 3,
+        "models_up": 9,
+        "models_down": 12,
+        "bytes": 2100,
+        "updates_done": 60,
+        "updates_used": 45,
+        "updates_cancelled": 6,
+    }
+    assert run.seconds.tolist() == [1.0, 4.0]
+    assert run.models.tolist() == [7, 21]
+    assert run.accuracy.tolist() == [0.5, 0.8]
+
+
+def test_nothing_is_made_up_where_the_target_was_not_reached(measured):
+    run = measured([(1.0, 0.5), (2.0, 0.79)])
+    assert not run.reached
+    assert set(run.figures.values()) == {math.inf}
+    assert run.accuracy.tolist() == [0.5, 0.79]
+
+
+def test_without_a_target_the_whole_run_counts(measured):
+    points = [(1.0, 0.9), (2.0, 0.5), (3.0, None)]
+    run = measured(points, basis=Basis.END, target=None)
+    assert run.reached
+    assert run.figures["test_accuracy"] == 0.5
+    assert (run.figures["time_s"], run.figures["rounds"]) == (3.0, 3)
+    assert run.figures["updates_used"] == 45
+
+
+def test_timing_means(measured):
+    run = measured([(1.0, None), (2.0, None), (5.0, None), (6.0, None)], Basis.TIMING)
+    assert run.figures == {
+        "time_s": 1.5,
+        "rounds": 4,
+        "mean_updates": 5,
+        "uploaders": 3,
+        "useful_updates_per_s": 10,
+    }
+
+
+def test_a_count_that_was_not_recorded_is_unknown(tmp_path):
+    rows = [COUNTS | {"wall_s": 1.0, "test_accuracy": 0.9, "models_up": -1}]
+    with open_run(write_rows(tmp_path / "a.h5", rows)) as run:
+        figures = measure(run, Basis.TARGET, 0.8).figures
+    assert math.isnan(figures["models_up"])
+    assert figures["models_down"] == 4
+
+
+def test_ratios_compare_equal_seeds(measured):
+    first = [measured([(t, 0.8)], seed=s) for s, t in enumerate((1.0, 2.0, 4.0))]
+    other = [measured([(t, 0.8)], seed=s) for s, t in enumerate((3.0, 1.0, 4.0))]
+    entries = compare_runs({"a": first, "b": other})
+    assert entries[0].spreads["time_ratio"] == Spread(1.0, 1.0, 1.0)
+    assert entries[1].spreads["time_ratio"] == Spread(1.0, 0.5, 3.0)
+    assert entries[1].spreads["time_s"] == Spread(3.0, 1.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("times", "median"),
+    [
+        ((3.0, None, 1.0), 3.0),
+        ((3.0, None, None), math.inf),
+        ((None, 2.0), math.inf),
+        ((2.0, 3.0), 2.5),
+    ],
+)
+def test_not_reached_is_larger_than_everything(measured, times, median):
+    runs = [measured([(t or 9.0, 0.8 if t else 0.1)]) for t in times]
+    entry = compare_runs({"a": runs})[0]
+    assert entry.n_reached == sum(t is not None for t in times)
+    assert entry.spreads["time_s"].median == median
+    assert entry.spreads["time_s"].greatest == (math.inf if None in times else 3.0)
+    assert entry.spreads["rounds"].least == 1
+
+
+def test_no_ratio_to_a_run_that_never_arrived(measured):
+    entries = compare_runs({"a": [measured([(1.0, 0.1)])], "b": [measured([(1, 0.8)])]})
+    assert all(math.isnan(entry.spreads["time_ratio"].median) for entry in entries)
+    (_, first, second) = plain_lines(entries, Basis.TARGET)
+    assert first.split()[:5] == ["a", "0", "not", "reached", "-"]
+    assert second.split()[:4] == ["b", "0", "1", "-"]
+
+
+def test_the_table_has_a_line_for_median_least_and_greatest(measured):
+    a = [measured([(t, 0.8)], seed=s) for s, t in enumerate((1.0, 2.0, 1250.0))]
+    b = [measured([(2.0, 0.8)]), measured([(8.0, 0.8)]), measured([(9.0, 0.1)])]
+    entries = compare_runs({"stsyn:K=1": a, "local-sgd": b})
+    lines = [" ".join(line.split()) for line in plain_lines(entries, Basis.TARGET)]
+    columns = "strategy seeds time (s) time ratio rounds models up models down"
+    assert lines[0].startswith(columns)
+    assert lines[1:] == [
+        "stsyn:K=1 median 2 1.00 1 3 4 700 B 20 15 2",
+        "min 1 1.00 1 3 4 700 B 20 15 2",
+        "max 1,250 1.00 1 3 4 700 B 20 15 2",
+        "local-sgd median 8 4.00 1 3 4 700 B 20 15 2",
+        "2 of 3 reached min 2 2.00 1 3 4 700 B 20 15 2",
+        "max" + " n.r." * 9,
+    ]
+    notes = " ".join(footnotes(entries, Basis.TARGET))
+    assert "n.r.: the target was not reached" in notes
+    assert "same seed with stsyn:K=1" in notes
+
+
+def test_columns_stand_under_their_headings(measured):
+    runs = [measured([(t, 0.8)]) for t in (1.0, 22.25, 1250.0)]
+    heading, *lines = plain_lines(compare_runs({"a": runs}), Basis.TARGET)
+    end = heading.index("time (s)") + len("time (s)")
+    assert [line[:end].split()[-1] for line in lines] == ["22.25", "1", "1,250"]
