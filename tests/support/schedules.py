@@ -110,3 +110,16 @@ def _look_then_pass(network):
             network.do(("arrive", worker.index))
     if network.finish is None:
         network.do(("deadline", 0))
+
+
+def settle(network):
+    """Deliver all messages in a fixed order; only updates are left to happen."""
+    while actions := [a for a in network.actions() if a[0] != "update"]:
+        network.do(actions[0])
+
+
+def work(network, *workers):
+    """Let one worker after another complete an update, and everybody hear of it."""
+    for worker in workers:
+        network.do(("update", worker))
+        settle(network)
