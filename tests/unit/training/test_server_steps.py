@@ -4,41 +4,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from server_step_reference import ReferenceStep
 
 from stsyn_mpi.arrays import select_backend
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.training.server_steps import build_server_step, parse_server_step
+from stsyn_mpi.training.server_steps import build_server_step
 
 BACKEND = select_backend("cpu")
 N = 30
 SCALES = (1 / 4, 1 / 3, 1 / 4, 1 / 2, 1 / 4)
-
-
-class Reference:
-    """x_{j+1} by double precision, from the mean change of each round."""
-
-    def __init__(self, x):
-        self.x = x.astype(np.float64)
-        self.state = {}
-
-    def mean(self, change):
-        self.x = self.x + change
-
-    def sgd(self, change, lr=1.0):
-        self.x = self.x + lr * change
-
-    def nesterov(self, change, lr=0.7, momentum=0.9):
-        velocity = momentum * self.state.get("velocity", 0.0) - change
-        self.state = {"velocity": velocity}
-        self.x = self.x - lr * (-change + momentum * velocity)
-
-    def adam(self, change, lr=0.01, beta1=0.9, beta2=0.99, epsilon=1e-3):
-        m = beta1 * self.state.get("first_moment", 0.0) - (1 - beta1) * change
-        v = beta2 * self.state.get("second_moment", epsilon**2)
-        v = v + (1 - beta2) * change**2
-        self.state = {"first_moment": m, "second_moment": v}
-        self.x = self.x - lr * m / (np.sqrt(v) + epsilon)
 
 
 @pytest.mark.parametrize(
@@ -57,15 +32,15 @@ class Reference:
 def test_rounds_follow_the_formula(text):
     rng = np.random.default_rng(7)
     x, out = rng.standard_normal((2, N), dtype=np.float32)
-    step, reference = build_server_step(text, BACKEND, N), Reference(x)
-    terms = parse_server_step(text)
+    step, reference = build_server_step(text, BACKEND, N), ReferenceStep(text)
+    expected = x.astype(np.float64)
     for scale in SCALES:
         total = rng.standard_normal(N, dtype=np.float32) * 0.1
         kept, change = x.copy(), scale * total.astype(np.float64)
         step.apply(x, total, scale, out)
         np.testing.assert_array_equal(x, kept)
-        getattr(reference, terms.name)(change, **terms.values)
-        np.testing.assert_allclose(out, reference.x, rtol=1e-4, atol=1e-6)
+        expected = expected + reference.step(change)
+        np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-6)
         x, out = out, x
     assert step.state.keys() == reference.state.keys()
     for name, vector in step.state.items():
