@@ -160,7 +160,7 @@ def _write_titles(axes: Axes, lines: Sequence[str]) -> None:
         first,
         xy=(0, 1),
         xycoords="axes fraction",
-        xytext=(0, 12 + 12 * len(rest)),
+        xytext=(0, 9 + 11.5 * len(rest)),
         textcoords="offset points",
         fontsize=12,
     )

@@ -38,7 +38,8 @@ class Header:
         """What messages cost, in words."""
         if self.study.real:
             return "real communication"
-        return parse_network(self.study.common.network).words
+        network = parse_network(self.study.common.network)
+        return network.words if network.is_free else f"communication {network.words}"
 
     @property
     def delay(self) -> str:

@@ -24,7 +24,9 @@ def axes_drawn(monkeypatch, tmp_path):
     def draw(*curves):
         figures = {}
         monkeypatch.setattr(
-            plots, "save_figure", lambda figure, path: figures.update({path.name: figure})
+            plots,
+            "save_figure",
+            lambda figure, path: figures.update({path.name: figure}),
         )
         write_figures(curves, tmp_path)
         return {name: figure.axes[0] for name, figure in figures.items()}

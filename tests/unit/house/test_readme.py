@@ -13,6 +13,8 @@ import pytest
 from stsyn_mpi.cli.main import cli
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.strategies import strategy_names
+from stsyn_mpi.study.combinations import combinations
+from stsyn_mpi.study.config import StudyConfig
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
@@ -56,7 +58,17 @@ def test_training_options_are_valid():
         TrainConfig.from_sources(None, flags).validate()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.toml")), ids=str)
+JOBS = sorted((ROOT / "jobs").glob("*.toml"))
+STUDIES = [path for path in JOBS if "strategies = " in path.read_text()]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=str)
+def test_studies_are_valid(path):
+    study = StudyConfig.from_sources(path, {"data": "digits"})
+    assert len(combinations(study)) == study.seeds * len(study.strategies)
+
+
+@pytest.mark.parametrize("path", sorted({*JOBS} - {*STUDIES}), ids=str)
 def test_files_of_options_are_valid(path):
     config = TrainConfig.from_sources(path, {})
     config.resolved(config.workers or 1)
