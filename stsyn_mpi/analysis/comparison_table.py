@@ -16,6 +16,7 @@ from stsyn_mpi.analysis.comparison import Basis, Entry
 NOT_REACHED = "not reached"
 _SHORT_NOT_REACHED = "n.r."
 _UNKNOWN = "-"
+_GAP = 2
 
 
 class Column(NamedTuple):
@@ -100,7 +101,9 @@ def print_table(
         return
     for n, line in enumerate(header):
         console.print(f"[{'dim' if n else 'bold'}]{escape(line)}[/]", highlight=False)
-    console.print(_rich_table(entries, basis))
+    for table in _rich_tables(entries, basis, console.width):
+        console.print("", table)
+    console.print()
     for line in footnotes(entries, basis):
         console.print(line, style="dim", markup=False, highlight=False)
 
@@ -174,14 +177,35 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _rich_table(entries: Sequence[Entry], basis: Basis) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("strategy")
-    table.add_column("")
-    for column in COLUMNS[basis]:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    for entry in entries:
-        for n, (label, word, *cells) in enumerate(_rows(entry, basis)):
-            style = "dim" if n else ""
-            table.add_row(escape(label), word, *cells, style=style)
+def _rich_tables(entries: Sequence[Entry], basis: Basis, width: int) -> list[Table]:
+    """Return one table, or several with some of the columns each, that fit."""
+    headings = [["strategy", ""], *(c.heading.split("\n") for c in COLUMNS[basis])]
+    rows = [row for entry in entries for row in _rows(entry, basis)]
+    figures = list(zip(*rows, strict=True))
+    names = max(map(len, ("strategy", *figures[0]))) + max(map(len, figures[1]))
+    needed = [
+        _GAP + max(map(len, (*heading, *cells)))
+        for heading, cells in zip(headings[1:], figures[2:], strict=True)
+    ]
+    free = width - names - 2 * _GAP
+    parts: list[list[int]] = [[]]
+    for n, one in enumerate(needed):
+        if parts[-1] and sum(needed[i] for i in parts[-1]) + one > free:
+            parts.append([])
+        parts[-1].append(n)
+    return [_rich_table(rows, basis, part) for part in parts]
+
+
+def _rich_table(
+    rows: Sequence[Sequence[str]], basis: Basis, shown: Sequence[int]
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("strategy", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for n in shown:
+        heading = COLUMNS[basis][n].heading
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, word, *cells in rows:
+        style = "dim" if word in ("min", "max") else ""
+        table.add_row(escape(label), word, *(cells[n] for n in shown), style=style)
     return table

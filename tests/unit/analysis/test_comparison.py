@@ -1,12 +1,14 @@
 """Figures of comparisons, against runs small enough to add up by hand."""
 
+import io
 import math
 
 import pytest
 from compared_run import write_rows
+from rich.console import Console
 
 from stsyn_mpi.analysis.comparison import Basis, Spread, compare_runs, measure
-from stsyn_mpi.analysis.comparison_table import footnotes, plain_lines
+from stsyn_mpi.analysis.comparison_table import footnotes, plain_lines, print_table
 from stsyn_mpi.runfile import open_run
 
 COUNTS = {
@@ -143,6 +145,22 @@ def test_the_table_has_a_line_for_median_least_and_greatest(measured):
     notes = " ".join(footnotes(entries, Basis.TARGET))
     assert "n.r.: the target was not reached" in notes
     assert "same seed with stsyn:K=1" in notes
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_terminal_of_any_width_shows_every_figure(measured, width):
+    entries = compare_runs({"adacomm:interval=1s,U=5": [measured([(22.25, 0.8)])] * 2})
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=width, color_system=None)
+    print_table(["a title", "a subtitle"], entries, Basis.TARGET, console)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert lines[:2] == ["a title", "a subtitle"]
+    assert max(map(len, lines)) <= width
+    shown = [line.split() for line in lines if line.startswith("adacomm:interval")]
+    figures = " ".join(word for _, _, *words in shown for word in words)
+    assert figures == "22.25 1.00 1 3 4 700 B 20 15 2"
+    assert all(words[:2] == ["adacomm:interval=1s,U=5", "median"] for words in shown)
+    assert (len(shown) == 1) is (width == 140)
 
 
 def test_columns_stand_under_their_headings(measured):
