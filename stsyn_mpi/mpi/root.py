@@ -107,6 +107,7 @@ class Root:
         self.end_workers: tuple[int, ...] = ()
         self._finish: do.Finish | None = None
         self._steps: deque[tuple[int, float]] = deque()
+        self._held_durations: dict[int, list[float]] = {}
         self._executors: dict[type, Callable[[Any], None]] = {
             do.SendModel: self._send_model,
             do.HaltWorkers: self._halt_workers,
@@ -226,9 +227,7 @@ class Root:
             rows = wire.rows_of(message)
             self._parts.recorder.note_updates(worker, round_index, rows)
         if kind is Kind.ANSWER:
-            if self._answers_now(worker, round_index):
-                durations = wire.durations_of(message)
-                self._parts.recorder.note_durations(worker, durations)
+            self._note_durations(worker, round_index, wire.durations_of(message))
             return wire.answer_event(message, worker, t)
         if kind is Kind.REPORT:
             n_updates = wire.whole(message, Field.N_UPDATES)
@@ -244,11 +243,24 @@ class Root:
     def _is_late(self, worker: int) -> bool:
         return self._coordinator.workers[worker].is_late
 
-    def _answers_now(self, worker: int, round_index: int) -> bool:
-        """Whether an answer holds the work of the open round."""
+    def _note_durations(
+        self, worker: int, round_index: int, durations: list[float]
+    ) -> None:
+        """Keep the durations of an answer for the row in which its work counts."""
         state = self._coordinator.workers[worker]
-        is_counted = state.is_working and not state.is_late
-        return is_counted and round_index == self._coordinator.round.view.round_index
+        if not state.is_working or state.is_late or round_index != state.base_round:
+            return
+        if self._coordinator.is_ahead(state):
+            self._held_durations[worker] = durations
+        else:
+            self._parts.recorder.note_durations(worker, durations)
+
+    def _release_durations(self) -> None:
+        """Note the durations of answers that are held back no longer."""
+        for worker in list(self._held_durations):
+            if not self._coordinator.workers[worker].is_working:
+                durations = self._held_durations.pop(worker)
+                self._parts.recorder.note_durations(worker, durations)
 
     def _look_around(self, *, is_idle: bool) -> None:
         """Serve what does not arrive as a message: signals, evaluations, time."""
@@ -344,6 +356,7 @@ class Root:
 
     def _record_round(self, command: do.RecordRound) -> None:
         self._parts.recorder.close_round(command.record, self._closed_timings)
+        self._release_durations()
         self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:

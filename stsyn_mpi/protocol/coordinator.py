@@ -96,7 +96,7 @@ class Coordinator(AbsenceMachine):
             self.round.n_stale += 1
             return
         self._see(worker, event.t)
-        if self._is_ahead(worker):
+        if self.is_ahead(worker):
             self._held.append(event)
         else:
             self._take_announcement(event)
@@ -108,7 +108,7 @@ class Coordinator(AbsenceMachine):
             self._take_announcement(replace(event, t=t))
 
     def _next_held(self) -> ev.UploadAnnounced | None:
-        due = (e for e in self._held if not self._is_ahead(self.workers[e.worker]))
+        due = (e for e in self._held if not self.is_ahead(self.workers[e.worker]))
         return next(due, None)
 
     def _take_announcement(self, event: ev.UploadAnnounced) -> None:
@@ -127,10 +127,11 @@ class Coordinator(AbsenceMachine):
         self._settle(worker, event.t)
         self._check_complete(event.t)
 
-    def _is_ahead(self, worker: WorkerState) -> bool:
+    def is_ahead(self, worker: WorkerState) -> bool:
         """Whether work that nobody halted arrives while a round is being collected.
 
-        It belongs to the next round, as in asynchronous schemes.
+        It belongs to the next round, as in asynchronous schemes: an answer is held
+        back until then.
         """
         return (
             self.round.is_closed

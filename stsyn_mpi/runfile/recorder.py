@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -84,9 +84,15 @@ class RunRecorder:
             self._events.append(to_line(event))
 
     def note_durations(self, worker: int, seconds: Sequence[float]) -> None:
-        """Keep a worker's durations of the open round, in the order of the wire."""
+        """Keep a worker's durations of the open round, in the order of the wire.
+
+        Those of several answers of a round add up; the time to the target is the
+        last one's.
+        """
         for name, value in zip(_WORKER_DURATIONS, seconds, strict=True):
-            self._durations[name][worker] = value
+            durations = self._durations[name]
+            is_first = name == "target_s" or isnan(durations[worker])
+            durations[worker] = value if is_first else durations[worker] + value
 
     def note_updates(self, worker: int, round_index: int, rows: np.ndarray) -> None:
         """Keep times of local updates, shape (n, 4): start, injected, work, completed.
