@@ -272,7 +272,7 @@ class Simulator:
             if wants_upload and n:
                 self._agenda.after(0.0, self._upload, task, n, cut, durations)
             else:
-                self._training.rest(worker, task.round, n)
+                self._training.rest(task, n)
                 self._answer(worker, task.round, n, cut, 0.0, durations)
 
     def _upload(
@@ -286,7 +286,7 @@ class Simulator:
     ) -> None:
         """Announce an upload and put it on its way."""
         worker, index = task.worker, task.round
-        loss_sum = self._training.work(worker, index, n_updates, task.payload)
+        loss_sum = self._training.work(task, n_updates)
         self._sent[worker].append(index)
         if not self._is_free:
             self._link.begin(self._agenda.t, worker)
@@ -324,7 +324,10 @@ class Simulator:
             loss_sum,
             durations[0],
         )
-        if has_payload and not self._control_s:
+        self._send_answer(event, durations)
+
+    def _send_answer(self, event: ev.UploadAnnounced, durations: Durations) -> None:
+        if event.has_payload and not self._control_s:
             # At once: the next worker's upload is computed when this one is in the sum.
             self._take_answer(event, durations)
         else:
@@ -367,12 +370,15 @@ class Simulator:
             self._training.send(command.worker)
             event = ev.ModelDelivered(had_t, command.worker)
             self._feed_in(self._download_s, event)
-        targets = [command.target_updates for command in commands]
-        stops = first.at_target is AtTarget.STOP
         workers = [command.worker for command in commands]
-        target_t = self._workers.begin(
-            workers, Task(first.round, had_t, targets, stops)
+        task = Task(
+            round=first.round,
+            had_t=had_t,
+            targets=[command.target_updates for command in commands],
+            first_updates=[command.first_update for command in commands],
+            stops_at_target=first.at_target is AtTarget.STOP,
         )
+        target_t = self._workers.begin(workers, task)
         if first.report_every:
             for command in commands:
                 self._look_ahead(command, 0)

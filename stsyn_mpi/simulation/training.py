@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.protocol.commands import SendModel
 from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.training.evaluation import Evaluation
 from stsyn_mpi.training.global_model import GlobalModel
@@ -23,12 +24,10 @@ class Training(Protocol):
     def send(self, worker: int) -> None:
         """Give the newest model to a worker."""
 
-    def work(
-        self, worker: int, round_index: int, n_updates: int, payload: Payload
-    ) -> float:
+    def work(self, task: SendModel, n_updates: int) -> float:
         """Run a worker's updates, keep its upload, return the sum of its losses."""
 
-    def rest(self, worker: int, round_index: int, n_updates: int) -> None:
+    def rest(self, task: SendModel, n_updates: int) -> None:
         """Take back the model of a worker whose work is not asked for."""
 
     def is_finite(self, worker: int, round_index: int) -> bool:
@@ -58,13 +57,11 @@ class NoTraining:
     def send(self, worker: int) -> None:
         """Do nothing."""
 
-    def work(
-        self, worker: int, round_index: int, n_updates: int, payload: Payload
-    ) -> float:
+    def work(self, task: SendModel, n_updates: int) -> float:
         """Return NaN."""
         return nan
 
-    def rest(self, worker: int, round_index: int, n_updates: int) -> None:
+    def rest(self, task: SendModel, n_updates: int) -> None:
         """Do nothing."""
 
     def is_finite(self, worker: int, round_index: int) -> bool:
@@ -142,52 +139,59 @@ class VirtualTraining:
         """Give the newest model to a worker."""
         self._slots[worker], _ = self._model.take()
 
-    def work(
-        self, worker: int, round_index: int, n_updates: int, payload: Payload
-    ) -> float:
+    def work(self, task: SendModel, n_updates: int) -> float:
         """Run a worker's updates, keep its upload, return the sum of its losses."""
-        base = self._model.store.vector(self._slots[worker])
+        base = self._model.store.vector(self._slots[task.worker])
         upload = self._free.pop() if self._free else self._backend.empty(self._n_params)
-        loss_sum = self._run(worker, round_index, n_updates, payload, base, upload)
-        if payload is not Payload.PARAMETERS:
-            self._backend.add_scaled(upload, -1.0, base)
-        self._uploads.setdefault((worker, round_index), deque()).append(upload)
-        self._model.store.unpin(self._slots[worker])
+        if task.payload is Payload.GRADIENT_SUM:
+            loss_sum = self._sum_gradients(task, n_updates, base, upload)
+        else:
+            loss_sum = self._update(task, n_updates, base, upload)
+        if task.payload is Payload.DELTA:
+            self._backend.subtract(upload, base, upload)
+        key = task.worker, task.round
+        self._uploads.setdefault(key, deque()).append(upload)
+        self._model.store.unpin(self._slots[task.worker])
         return loss_sum
 
-    def _run(
-        self,
-        worker: int,
-        round_index: int,
-        n_updates: int,
-        payload: Payload,
-        base: Array,
-        upload: Array,
+    def _update(
+        self, task: SendModel, n_updates: int, base: Array, out: Array
     ) -> float:
-        """Run the updates such that the last one writes into ``upload``."""
-        update, lr = self._updates[worker], self._learning_rate(round_index)
+        """Run local updates from ``base``; the last one writes into ``out``."""
+        update, lr = self._updates[task.worker], self._learning_rate(task.round)
         update.optimizer.reset()
         loss_sum: object = 0.0
-        params = base
-        vectors = (upload, self._scratch)
-        for index in range(n_updates):
-            out = vectors[(n_updates - 1 - index) % 2]
-            if payload is Payload.GRADIENT_SUM:
-                loss = update.gradient_step(round_index, index, base, params, out, lr)
-            else:
-                loss = update.step(round_index, index, params, out, lr)
+        params, vectors = base, (self._scratch, out)
+        for n_left in range(n_updates, 0, -1):
+            index = task.first_update + n_updates - n_left
+            following = vectors[n_left % 2]
+            loss = update.step(task.round, index, params, following, lr)
             update.optimizer.commit()
             loss_sum = loss_sum + loss  # type: ignore[operator]
-            params = out
+            params = following
         return float(loss_sum)  # type: ignore[arg-type]
 
-    def rest(self, worker: int, round_index: int, n_updates: int) -> None:
+    def _sum_gradients(
+        self, task: SendModel, n_updates: int, base: Array, out: Array
+    ) -> float:
+        """Add up the steps from ``base`` in ``out``."""
+        update, lr = self._updates[task.worker], self._learning_rate(task.round)
+        update.optimizer.reset()
+        loss_sum: object = 0.0
+        out[...] = 0.0
+        for index in range(task.first_update, task.first_update + n_updates):
+            loss = update.gradient_step(task.round, index, base, out, out, lr)
+            update.optimizer.commit()
+            loss_sum = loss_sum + loss  # type: ignore[operator]
+        return float(loss_sum)  # type: ignore[arg-type]
+
+    def rest(self, task: SendModel, n_updates: int) -> None:
         """Take back the model of a worker whose work is not asked for."""
         if self._trains_all and n_updates:
-            self.work(worker, round_index, n_updates, Payload.PARAMETERS)
-            self.drop(worker, round_index)
+            self.work(task, n_updates)
+            self.drop(task.worker, task.round)
         else:
-            self._model.store.unpin(self._slots[worker])
+            self._model.store.unpin(self._slots[task.worker])
 
     def is_finite(self, worker: int, round_index: int) -> bool:
         """Whether the upload received last holds no NaN and no infinity."""

@@ -32,6 +32,9 @@ class Task(NamedTuple):
         Virtual second from which on they have it.
     targets
         Target updates of each.
+    first_updates
+        Index of the first update of each: who had the same model before goes on with
+        its draws.
     stops_at_target
         Whether they stop there.
     """
@@ -39,6 +42,7 @@ class Task(NamedTuple):
     round: int
     had_t: float
     targets: Sequence[int]
+    first_updates: Sequence[int]
     stops_at_target: bool
 
 
@@ -84,6 +88,7 @@ class VirtualWorkers:
         self._had_t = np.zeros(n_workers)
         self._free_t = np.zeros(n_workers)
         self._rounds = np.zeros(n_workers, dtype=np.int64)
+        self._first = np.zeros(n_workers, dtype=np.int64)
         self._targets = np.ones(n_workers, dtype=np.int64)
         self._most = np.full(n_workers, _NO_TARGET)
         self._width = _width_for(target_updates)
@@ -116,6 +121,7 @@ class VirtualWorkers:
         group = self._group(workers)
         for worker in self._longer.keys() & set(workers) if self._longer else ():
             del self._longer[worker]
+        self._first[group] = task.first_updates
         if isinstance(group, slice):
             self._ends, self._is_view = self._block_of(task.round), True
         else:
@@ -191,8 +197,11 @@ class VirtualWorkers:
         rows = np.zeros((int(n_rows.sum()), 6))
         rows[:, 0] = np.repeat(self._rounds[group], n_rows)
         rows[:, 1] = np.repeat(self._everyone[group], n_rows)
-        rows[:, 3] = np.diff(ends, axis=1, prepend=0.0)[is_there]
-        rows[:, 2] = ends[is_there] - rows[:, 3]
+        starts = np.zeros_like(ends)
+        starts[:, 1:] = ends[:, :-1]
+        rows[:, 2] = starts[is_there]
+        # A halt at the end of an update is on either side of it by a rounding error.
+        rows[:, 3] = np.maximum(ends - starts, 0.0)[is_there]
         rows[:, 5] = (columns < n_updates[:, None])[is_there]
         return rows
 
@@ -212,11 +221,12 @@ class VirtualWorkers:
     def _draw_some(self, group: np.ndarray, round_index: int) -> None:
         if self._is_view:
             self._ends, self._is_view = self._ends.copy(), False
-        if len(group) * _SHARE_IN_BLOCK >= self._n_workers:
+        first = self._first[group]
+        if len(group) * _SHARE_IN_BLOCK >= self._n_workers and not first.any():
             self._ends[group] = self._block_of(round_index)[group]
             return
-        for worker in group.tolist():
-            draws = self._law.draw_updates(worker, round_index, 0, self._width)
+        for worker, at in zip(group.tolist(), first.tolist(), strict=True):
+            draws = self._law.draw_updates(worker, round_index, at, self._width)
             np.cumsum(draws, out=self._ends[worker])
 
     def _block_of(self, round_index: int) -> np.ndarray:
@@ -241,7 +251,8 @@ class VirtualWorkers:
             If they take no time: it would never end.
         """
         round_index = int(self._rounds[worker])
-        draws = self._law.draw_updates(worker, round_index, len(ends), self._width)
+        first = int(self._first[worker]) + len(ends)
+        draws = self._law.draw_updates(worker, round_index, first, self._width)
         more = np.cumsum(np.concatenate([ends[-1:], draws]))[1:]
         if more[-1] <= ends[0]:
             raise RunFailure(
@@ -293,7 +304,7 @@ class VirtualWorkers:
         rows = np.zeros((n + n_cut, 6))
         rows[:, 0], rows[:, 1] = self._rounds[worker], worker
         rows[1:, 2] = ends[:-1]
-        rows[:, 3] = ends - rows[:, 2]
+        rows[:, 3] = np.maximum(ends - rows[:, 2], 0.0)
         rows[:n, 5] = 1.0
         return rows
 
