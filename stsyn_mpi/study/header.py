@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from stsyn_mpi.analysis.communication import REAL, network_words
 from stsyn_mpi.analysis.comparison import Basis
 from stsyn_mpi.schemes import parse_scheme
-from stsyn_mpi.simulation.network import parse_network
 from stsyn_mpi.study.config import StudyConfig
 
 
@@ -37,9 +38,8 @@ class Header:
     def communication(self) -> str:
         """What messages cost, in words."""
         if self.study.real:
-            return "real communication"
-        network = parse_network(self.study.common.network)
-        return network.words if network.is_free else f"communication {network.words}"
+            return REAL
+        return network_words(self.study.common.network)
 
     @property
     def delay(self) -> str:
@@ -63,18 +63,17 @@ class Header:
             f"{self._title()}; {self.clock} seconds, {self._seeds()}",
             f"M={m}, K={k} and U={u} where an entry does not say; "
             f"{self.delay}; {self.communication}",
-            f"data {common.data}, partition {common.partition}, model {common.model}, "
+            f"{self._what()}, "
             f"batch {common.batch_size}, lr {common.lr:g}" + self._unusual(),
         ]
 
     def figure_lines(self) -> list[str]:
         """Return a title of a figure and the lines under it."""
-        common = self.study.common
         m, k, u = self.sizes
         lines = [
             f"Test accuracy with M={m} workers (K={k}, U={u} where not said)",
             f"{self.delay}; {self.communication}",
-            f"data {common.data}, partition {common.partition}, model {common.model}",
+            self._what(),
         ]
         if self.study.seeds > 1:
             middle = "accuracy at the end" if self.study.target is None else "time"
@@ -111,6 +110,11 @@ class Header:
             "rounds": common.bounded_rounds,
             "time_limit": common.time_limit,
         }
+
+    def _what(self) -> str:
+        common = self.study.common
+        data = Path(common.data).name
+        return f"data {data}, partition {common.partition}, model {common.model}"
 
     def _title(self) -> str:
         if self.basis is Basis.TARGET:
