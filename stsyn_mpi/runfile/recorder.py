@@ -120,14 +120,16 @@ class RunRecorder:
         who drives the round knows a better moment.
         """
         self.commit()
+        first_send_t = timings.first_send_t
         row: Row = {name: getattr(record, name) for name in _SAME_IN_ROW}
         row = {
             **row,
             "wall_s": timings.complete_t,
-            "kth_arrival_s": record.kth_arrival_t - timings.first_send_t,
+            # Work held back from the round before may be there at its start.
+            "kth_arrival_s": np.maximum(record.kth_arrival_t - first_send_t, 0.0),
             "collect_s": record.collected_t - record.closed_t,
             "aggregate_s": timings.aggregate_s,
-            "broadcast_s": timings.last_delivery_t - timings.first_send_t,
+            "broadcast_s": timings.last_delivery_t - first_send_t,
             "bytes_up": record.models_up * self._model_bytes,
             "bytes_down": record.models_down * self._model_bytes,
             "lr": self._learning_rate(record.round),

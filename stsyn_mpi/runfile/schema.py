@@ -88,7 +88,9 @@ def _worker(name: str, dtype: str, unit: str, long_name: str) -> Column:
 COLUMNS: tuple[Column, ...] = (
     _count("round", "round index; row j describes round j and the model it made"),
     _seconds("wall_s", "time since the run began when the round's model is complete"),
-    _seconds("kth_arrival_s", "first model send of the round to the K-th REPORT"),
+    _seconds(
+        "kth_arrival_s", "first model send of the round to the K-th REPORT, at least 0"
+    ),
     _seconds("collect_s", "close of the round to the last upload awaited"),
     _seconds("aggregate_s", "time spent adding uploads and forming the new model"),
     _seconds("broadcast_s", "first to last completed send of the round's model"),

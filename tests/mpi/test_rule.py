@@ -100,7 +100,8 @@ def test_durations_stand_in_the_round_they_belong_to(train, options):
             np.testing.assert_allclose(
                 recorded[:, worker], expected, atol=1e-9, err_msg=column
             )
-    assert not np.any(run.column("worker_idle_s") < 0)
+    for column in ("worker_idle_s", "kth_arrival_s"):
+        assert not np.any(run.column(column) < 0)
 
 
 @pytest.mark.parametrize("strategy", ["stsyn", "local-sgd"])
