@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsyn_mpi.analysis.communication import communication_words
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
@@ -34,8 +35,8 @@ class AccuracyCurve:
 
     Attributes
     ----------
-    label, delay, clock : str
-        Scheme with its numbers; delay law; ``wall`` or ``virtual``.
+    label, delay, communication, clock : str
+        Scheme with its numbers; delay law; what messages cost; ``wall`` or ``virtual``.
     seconds, models, accuracy : numpy.ndarray
         float64, shape (n,): seconds since the run began, models sent up and down
         until then, share of correct predictions.
@@ -44,6 +45,7 @@ class AccuracyCurve:
     label: str
     stem: str
     delay: str
+    communication: str
     clock: str
     unfinished: bool
     seconds: np.ndarray
@@ -67,6 +69,7 @@ def accuracy_curve(run: Run) -> AccuracyCurve:
         label=f"{config.get('strategy', 'run')} ({', '.join(numbers)})",
         stem=run.path.stem,
         delay=str(config.get("delay", "none")),
+        communication=communication_words(config, run.clock),
         clock=run.clock,
         unfinished=run.state == "running",
         seconds=run["wall_s"][evaluated],
@@ -158,6 +161,10 @@ def _labels(curves: Sequence[AccuracyCurve]) -> list[str]:
 
 
 def _title(curves: Sequence[AccuracyCurve]) -> str:
-    delays = sorted({curve.delay for curve in curves})
-    law = delays[0] if len(delays) == 1 else "several"
-    return f"Test accuracy, injected delay: {law}"
+    law = _common({curve.delay for curve in curves})
+    cost = _common({curve.communication for curve in curves})
+    return f"Test accuracy, injected delay: {law}; {cost}"
+
+
+def _common(words: set[str]) -> str:
+    return words.pop() if len(words) == 1 else "several"

@@ -74,7 +74,7 @@ def _configuration_line(summary: RunSummary) -> str:
     ]
     rest = ("model", "data", "partition", "batch_size", "lr", "delay", "seed")
     parts += [f"{key.replace('_', ' ')} {config[key]}" for key in rest if key in config]
-    return ", ".join(parts)
+    return ", ".join([*parts, summary.communication])
 
 
 def _figures_table(summary: RunSummary) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.communication import communication_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
@@ -66,6 +67,7 @@ class RunSummary:
     standing: str
     state: str
     clock: str
+    communication: str
     config: dict[str, Any]
     n_workers: int
     n_rounds: int
@@ -115,6 +117,7 @@ def summarise(run: Run) -> RunSummary:
         standing=run.standing(),
         state=run.state.value,
         clock=run.clock,
+        communication=communication_words(run.config, run.clock),
         config=_short_config(run),
         n_workers=run.n_workers,
         n_rounds=run.n_rounds,

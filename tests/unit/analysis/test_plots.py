@@ -85,7 +85,7 @@ def test_nothing_evaluated_is_said(write, tmp_path):
     path = write(n_rounds=1)
     curve = curve_of(path)
     empty = plots.AccuracyCurve(
-        "a", "a", "none", "wall", False, *(np.empty(0) for _ in range(3))
+        "a", "a", "none", "free", "wall", False, *(np.empty(0) for _ in range(3))
     )
     with pytest.raises(InputError, match="nothing to plot"):
         write_figures([empty], tmp_path / "figures")

@@ -1,0 +1,35 @@
+"""What messages cost in a run, in words for tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stsyn_mpi.simulation.network import parse_network
+
+REAL = "real communication"
+
+
+def network_words(network: str) -> str:
+    """Return words for a network as users write it.
+
+    Raises
+    ------
+    InputError
+        If there is no such network.
+    """
+    parsed = parse_network(network)
+    return parsed.words if parsed.is_free else f"communication {parsed.words}"
+
+
+def communication_words(config: Mapping[str, Any], clock: str) -> str:
+    """Return words for the communication of a recorded run.
+
+    Parameters
+    ----------
+    config
+        Its configuration.
+    clock
+        ``wall`` or ``virtual``.
+    """
+    return network_words(config.get("network", "free")) if clock == "virtual" else REAL

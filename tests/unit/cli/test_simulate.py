@@ -1,0 +1,151 @@
+"""``stsyn-mpi simulate`` as users type it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile.reader import open_run
+
+pytestmark = pytest.mark.timeout(60)
+DELAY = ("--delay", "exponential:mean=20ms")
+SMALL = ("-M", 4, "-K", 2, "-U", 3, *DELAY, "--model", "softmax", "--rounds", 6)
+
+
+def simulate(*options):
+    return run_command(["simulate", *map(str, options)])
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """Simulate to the end and return the open run file."""
+
+    def run(*options):
+        path = tmp_path / "run.h5"
+        assert simulate(*options, "--out", path, "--force") == 0
+        return open_run(path)
+
+    return run
+
+
+def test_it_really_trains_under_a_virtual_clock(simulated):
+    run = simulated(*SMALL, "--rounds", 60)
+    assert (run.clock, run.state) == ("virtual", "done")
+    assert run.n_rounds == 60
+    assert run["test_accuracy"][-1] > 0.9
+    assert run["train_loss"][-1] < run["train_loss"][0] / 2
+    assert np.isfinite(run["worker_target_s"]).any()
+    assert run.final_params().shape == (650,)
+    # 60 rounds of some 50 ms, whatever the machine's pace.
+    assert 2.0 < run["wall_s"][-1] < 6.0
+
+
+def test_a_run_file_of_a_real_run_has_the_same_columns(simulated, tmp_path):
+    run = simulated(*SMALL)
+    assert run.config["network"] == "free"
+    assert (run["collect_s"] == 0.0).all()
+    assert (run["bytes_up"] == 2600 * run["models_up"]).all()
+    updates = run.updates()
+    assert updates["completed"].sum() == run["updates_done"].sum()
+    assert (updates["completed"] == 0).sum() == run["updates_cancelled"].sum()
+
+
+def test_timing_only_trains_nothing_and_has_the_same_rounds(simulated):
+    names = ("wall_s", "worker_updates", "updates_done", "n_uploaders", "models_up")
+    trained = {name: value for name in names for value in [simulated(*SMALL)[name]]}
+    timed = simulated(*SMALL, "--timing-only")
+    for name in names:
+        np.testing.assert_array_equal(timed[name], trained[name])
+    assert np.isnan(timed["train_loss"]).all()
+    assert np.isnan(timed["test_accuracy"]).all()
+
+
+def test_a_file_of_options_serves_train_and_simulate(simulated, tmp_path):
+    options = tmp_path / "run.toml"
+    options.write_text('workers = 3\nmodel = "softmax"\nrounds = 4\ndelay = "none"\n')
+    run = simulated(options, *DELAY, "--strategy", "k-sync:K=2")
+    assert (run.n_workers, run.n_rounds) == (3, 4)
+    assert run.config["wait_for"] == 2
+    assert (run["updates_used"] == 2).all()
+
+
+def test_a_target_accuracy_ends_the_run(simulated):
+    run = simulated(*SMALL, "--rounds", 500, "--target-accuracy", 0.8)
+    accuracy = run["test_accuracy"]
+    assert run.state == "stopped"
+    assert accuracy[-1] >= 0.8 > accuracy[:-1].max()
+
+
+def test_events_are_kept_on_request(simulated):
+    lines = simulated(*SMALL, "--record-events").events()
+    assert '"RunStarted"' in lines[0]
+    assert sum('"ProgressReported"' in line for line in lines) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "--workers is missing"),
+        (("-M", 4), "--delay none: a virtual clock needs"),
+        (("-M", 4, "-K", 5, *DELAY), "K <= M = 4, got 5"),
+        (("-M", 4, *DELAY, "--strategy", "stsin"), "did you mean 'stsyn'"),
+        (("-M", 4, "--delay", "exponental:mean=1"), "did you mean 'exponential'"),
+        (("-M", 4, *DELAY, "--network", "lnk"), "did you mean 'link'"),
+        (("-M", 4, *DELAY, "--fault", "kill:worker=1,round=1"), "see train"),
+        (("-M", 4, *DELAY, "--timing-only", "--target-accuracy", 0.9), "never reached"),
+        (("-M", 4, *DELAY, "--data", "no.h5"), "no.h5"),
+        (("-M", 5000, *DELAY), "5000"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    tmp_path, capsys, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    assert simulate(*options, "--out", "run.h5") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_file_is_kept(tmp_path, capsys):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"mine")
+    assert simulate(*SMALL, "--out", path) == 2
+    assert "exists" in capsys.readouterr().err
+    assert path.read_bytes() == b"mine"
+
+
+def test_control_c_ends_the_run_in_good_order(tmp_path):
+    path = tmp_path / "run.h5"
+    options = ["-M", "20", *DELAY, "--timing-only", "--time-limit", "1000d"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stsyn_mpi", "simulate", *options, "--out", path],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    for line in process.stderr:
+        if "round" in line and "round 1 " not in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "stopped: SIGINT" in errors
+    with open_run(path) as run:
+        assert run.state == "stopped"
+        assert run.n_rounds > 1
+
+
+def test_help_is_quick_to_import():
+    """No NumPy behind --help."""
+    code = (
+        "import sys; from stsyn_mpi.cli import simulate; print('numpy' in sys.modules)"
+    )
+    words = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert words.strip() == "False"
