@@ -40,7 +40,7 @@ class Flanp(LocalSGD):
     name = "flanp"
     parameters = (
         Parameter("first", "workers of the first stage", 2, 1, is_whole=True),
-        Parameter("ratio", "squared step that ends it, of round 0's", 0.5, 0.0, 1.0),
+        Parameter("ratio", "squared step that ends it, of round 0's", 0.1, 0.0, 1.0),
         Parameter("rounds", "longest stage, in rounds", 50, 1, is_whole=True),
     )
 

@@ -281,10 +281,9 @@ class FakeNetwork:
         self.history.append(self.model)
         n_reached = sum(index == record.round for index, _ in self.reached)
         is_deserted = self.coordinator.strategy.name == "flanp" and not n_reached
-        if (
-            self.coordinator.round.plan.payload is Payload.PARAMETERS
-            and not is_deserted
-        ):
+        plan = self.coordinator.round.plan
+        is_plain = plan.payload is Payload.PARAMETERS and plan.counts_workers
+        if is_plain and not is_deserted:
             assert n_reached >= record.wait_for, "closed before the K-th arrival"
         assert record.closed_t <= record.collected_t
         assert not record.kth_arrival_t > record.closed_t

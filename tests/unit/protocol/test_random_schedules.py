@@ -60,9 +60,9 @@ def make_coordinator(name, sizes, terms):
 
 def make_network(name, sizes, terms):
     note(f"{name} M,K,U={sizes} {terms}")
-    # A worker that reports every gradient is needed as long as K are not there.
-    is_gradients = strategy_class(name).payload is Payload.GRADIENT_SUM
-    n_beyond = inf if is_gradients else 2
+    # Where K counts what workers report, they are needed until K are there.
+    is_count = strategy_class(name).waits_for is WaitFor.COUNT
+    n_beyond = inf if is_count else 2
     return FakeNetwork(make_coordinator(name, sizes, terms), n_beyond=n_beyond)
 
 
