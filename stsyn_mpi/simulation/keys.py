@@ -88,8 +88,6 @@ class KeyedLaw(ABC):
 
     def draw(self, worker: int, round_index: int, update_index: int) -> float:
         """Return the delay of one update in seconds."""
-        if self.scope == "per-round":
-            update_index = 0
         # Four uniforms cost what one does, and updates are drawn for in their order.
         first, place = update_index // WORDS * WORDS, update_index % WORDS
         key, delays = self._latest

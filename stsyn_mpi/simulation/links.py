@@ -115,9 +115,6 @@ class FairUploads(_InOrder):
             self._cross()
         if self._crossing:
             self._served_s += (t - self._t) / len(self._crossing)
-        else:
-            # From zero again, so that no rounding outlives a pause.
-            self._served_s = 0.0
         self._t = t
         self._crossing.append((self._served_s + self._transfer_s, worker))
 
@@ -140,6 +137,5 @@ class FairUploads(_InOrder):
 
     def _cross(self) -> None:
         self._t = self._crossed_t
-        end_s, worker = self._crossing.popleft()
-        self._served_s = max(self._served_s, end_s)
+        self._served_s, worker = self._crossing.popleft()
         self._due.append((self._t + self._latency_s, worker))

@@ -2,7 +2,7 @@
 
 import re
 from fractions import Fraction
-from math import inf
+from math import inf, nextafter
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,17 @@ def test_no_upload_is_lost_and_time_never_goes_back(sharing, latency):
     if sharing != "none":
         # It was never idle: only the bytes count.
         assert last == pytest.approx(0.3 + n / 3, rel=1e-9)
+
+
+def test_an_upload_is_never_due_before_another_began():
+    link = parse_network("link:bandwidth=7,sharing=fair").upload_link(1)
+    link.begin(0.1, 0)
+    for worker in range(1, 2000):
+        # At the last moment before an end, all of whose rests are rounding.
+        t = nextafter(link.due_t, 0)
+        link.begin(t, worker)
+        assert link.due_t >= t
+        assert link.take() == worker - 1
 
 
 def test_fair_uploads_that_began_together_arrive_together():
