@@ -58,6 +58,34 @@ def keyed_generator(
     return np.random.Generator(bits)
 
 
+class KeyedGenerators(threading.local):
+    """`keyed_generator` of one seed and purpose, at a quarter of the cost.
+
+    One generator is moved from key to key. Every thread that asks has its own.
+
+    Parameters
+    ----------
+    seed : int
+        The run's seed, 0 <= seed < 2**64.
+    purpose : Purpose
+        What the draws are for.
+    """
+
+    def __init__(self, seed: int, purpose: Purpose) -> None:
+        self._generator = keyed_generator(seed, purpose)
+        self._bits = self._generator.bit_generator
+        # Nothing is drawn yet: what is set to a counter draws from there on.
+        self._state = self._bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def at(self, worker: int, round_index: int, index: int) -> np.random.Generator:
+        """Return the generator of a key; it is valid until the next call."""
+        counter = self._counter
+        counter[1], counter[2], counter[3] = index, round_index, worker
+        self._bits.state = self._state
+        return self._generator
+
+
 class KeyedUniforms(threading.local):
     """Uniforms in [0, 1) of one seed and purpose, each a function of its key alone.
 

@@ -171,14 +171,13 @@ def _build_updates(job: Job) -> Sequence[LocalUpdate]:
         )
 
     shared = None if config.keep_optimizer_state else optimizer()
+    sampler = BatchSampler(backend, *on_device, config.batch_size, config.seed, 0)
     return [
         LocalUpdate(
             backend,
             model,
             shared or optimizer(),
-            BatchSampler(
-                backend, *on_device, config.batch_size, config.seed, worker, rows
-            ),
+            sampler.of_worker(worker, rows),
             gradient,
         )
         for worker, rows in enumerate(parts)

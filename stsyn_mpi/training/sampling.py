@@ -1,9 +1,13 @@
 """Minibatches, drawn with replacement and keyed by worker, round and update."""
 
+from __future__ import annotations
+
+from copy import copy
+
 import numpy as np
 
 from stsyn_mpi.arrays import Array, Backend
-from stsyn_mpi.rng import Purpose, keyed_generator
+from stsyn_mpi.rng import KeyedGenerators, Purpose
 
 
 class BatchSampler:
@@ -21,9 +25,6 @@ class BatchSampler:
         Rows of a batch, B.
     seed, worker
         Key of the draws.
-    rows
-        Which of the images are the worker's own, shape (n,), on the host; None for
-        all of them. So many workers of one process share the images.
     """
 
     def __init__(
@@ -34,14 +35,28 @@ class BatchSampler:
         batch_size: int,
         seed: int,
         worker: int,
-        rows: np.ndarray | None = None,
     ) -> None:
         self._backend = backend
         self._images, self._labels = images, labels
-        self._seed, self._worker = seed, worker
-        self._rows = rows
+        self._generators = KeyedGenerators(seed, Purpose.BATCH)
+        self._worker = worker
+        self._rows: np.ndarray | None = None
         self._batch_images = backend.empty((batch_size, *images.shape[1:]))
         self._batch_labels = backend.empty((batch_size,), str(labels.dtype))
+
+    def of_worker(self, worker: int, rows: np.ndarray) -> BatchSampler:
+        """Return the sampler of one of many workers that share images and batch.
+
+        Parameters
+        ----------
+        worker
+            Key of its draws.
+        rows
+            Which of the images are its own, shape (n,), in host memory.
+        """
+        other = copy(self)
+        other._worker, other._rows = worker, rows
+        return other
 
     def draw(self, round_index: int, update_index: int) -> tuple[Array, Array]:
         """Return a batch; it is valid until the next draw.
@@ -51,9 +66,7 @@ class BatchSampler:
         images : (B, H, W, C) float32
         labels : (B,) integers
         """
-        generator = keyed_generator(
-            self._seed, Purpose.BATCH, self._worker, round_index, update_index
-        )
+        generator = self._generators.at(self._worker, round_index, update_index)
         n_samples = self._labels.shape[0] if self._rows is None else len(self._rows)
         batch_size = self._batch_labels.shape[0]
         rows = generator.integers(0, n_samples, batch_size, dtype=np.int64)

@@ -10,7 +10,7 @@ import pytest
 from stsyn_mpi import faults
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.faults import InjectedFault, parse_faults
-from stsyn_mpi.rng import KeyedUniforms, Purpose, keyed_generator
+from stsyn_mpi.rng import KeyedGenerators, KeyedUniforms, Purpose, keyed_generator
 
 
 def test_every_part_of_a_key_makes_another_stream():
@@ -159,3 +159,13 @@ def test_raise_acts_where_it_was_told():
 def test_bad_faults_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         parse_faults([text], 3)
+
+
+def test_generators_that_are_moved_draw_what_fresh_ones_do():
+    moved = KeyedGenerators(7, Purpose.BATCH)
+    for key in ((0, 0, 0), (3, 1, 2), (0, 5, 9), (3, 1, 2)):
+        # Half-used words of 32 bits must not be carried over either.
+        for n in (1, 32):
+            drawn = moved.at(*key).integers(0, 100, n)
+            fresh = keyed_generator(7, Purpose.BATCH, *key)
+            assert drawn.tolist() == fresh.integers(0, 100, n).tolist()
