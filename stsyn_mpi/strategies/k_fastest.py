@@ -7,7 +7,7 @@ from stsyn_mpi.strategies.fixed import FixedTerms
 
 
 class KFastest(FixedTerms):
-    """The K fastest workers alone: STSyn without its stragglers (PAPER.md 4).
+    """The K fastest workers alone: STSyn without its stragglers.
 
     The round closes when K workers have completed U updates and stopped; the
     others are halted and upload nothing. The mean is over the K that count, or over

@@ -8,7 +8,7 @@ from stsyn_mpi.strategies.fixed import FixedTerms
 
 
 class STSyn(FixedTerms):
-    """STSyn (Zhu, Zhang, Wang, IEEE TSP 2024; PAPER.md 1).
+    """STSyn (Zhu, Zhang, Wang, IEEE TSP 2024, arXiv 2210.03521).
 
     Every worker runs local updates and never stops by itself. The round closes
     when the K-th worker completes its U-th update; all are halted. Every worker

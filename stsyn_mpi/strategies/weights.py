@@ -12,7 +12,7 @@ from stsyn_mpi.strategies.terms import Parameter, SchemeTerms
 
 
 class Weights:
-    """Uniform: every upload counts alike (PAPER.md 1, step 4).
+    """Uniform: every upload counts alike, as in STSyn.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class NovaWeights(Weights):
     """Normalised: each change is divided by its N_m, the sum scaled by the mean N.
 
     Removes the pull towards fast workers (FedNova: Wang et al., arXiv 2007.07481,
-    with p_m = 1 / |S|; PAPER.md 3, bias).
+    with p_m = 1 / |S|).
     """
 
     name = "nova"
