@@ -116,7 +116,7 @@ COLUMNS: tuple[Column, ...] = (
     _number("test_accuracy", "share of test samples the model classifies correctly"),
     _number("lr", "learning rate of the round's local updates"),
     _count("target_updates", "U in force: local updates a waited-for worker must do"),
-    _count("wait_for", "K in force: workers the round waits for"),
+    _count("wait_for", "K in force: workers, uploads or gradients the round waits for"),
     _worker("worker_updates", "int32", "1", "local updates completed in the round"),
     _worker(
         "worker_target_s",

@@ -43,7 +43,7 @@ class FedNova(LocalSGD):
     def _draw(self, round_index: int) -> Iterable[int]:
         """Return tau_m of each worker."""
         target = self.terms.target_updates
-        # The product of 0.2 and 5 may lie just below 1.
+        # 0.29 times 100 is a little less than 29 in binary.
         most = int(self.values["spread"] * target + 1e-9)
         key = f"fednova tau {self.terms.seed} {round_index}".encode()
         n_workers = self.terms.n_workers

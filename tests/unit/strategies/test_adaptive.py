@@ -78,7 +78,8 @@ def test_adacomm_keeps_u_without_a_finite_loss(loss):
 
 def test_adacomm_is_never_below_one_update():
     strategy = build("adacomm:interval=10s", target_updates=16)
-    assert updates_after(strategy, [(1.0, 2.0, 1), (10.0, 0.0, 10**6)]) == [16, 1]
+    rounds = [(1.0, 2.0, 1), (10.0, 2.0, 1), (20.0, 0.0, 1), (30.0, 0.0, 1)]
+    assert updates_after(strategy, rounds) == [16, 8, 1, 1]
 
 
 # FLANP
@@ -149,6 +150,25 @@ def test_flanp_replaces_only_those_who_do_not_answer():
     assert team(strategy, 4, 4, responsive=[]) != []
 
 
+def test_flanp_closes_without_its_team_only_where_others_answer():
+    strategy = measured(build("flanp:first=1", n_workers=3), [1, 2, 3])
+    assert team(strategy, 1, 3) == [0]
+    for responsive, is_complete in (([0, 1], False), ([1, 2], True), ([], False)):
+        view = view_of(1, 3, responsive)
+        view.wait_for = 1
+        assert strategy.is_complete(view) is is_complete
+
+
+def test_flanp_remembers_that_a_stage_has_passed():
+    strategy = measured(build("flanp:first=1", n_workers=4), [1.0] * 4)
+    for j in (1, 2):
+        team(strategy, j, 4)
+        strategy.observe_step(j - 1, 10.0**-j)
+    fresh = build("flanp:first=1", n_workers=4)
+    fresh.restore(strategy.state())
+    assert team(fresh, 3, 4) == team(strategy, 3, 4) == [0, 1]
+
+
 def test_flanp_ranks_the_unmeasured_last():
     strategy = measured(build("flanp", n_workers=4), [nan, 9, nan, 8])
     assert team(strategy, 1, 4) == [1, 3]
@@ -200,6 +220,7 @@ def test_fednova_draws_evenly_from_8_to_12():
         ("fednova:spread=0", 10, {10}),
         ("fednova:spread=0.9", 10, set(range(1, 20))),
         ("fednova:spread=0.3", 10, set(range(7, 14))),
+        ("fednova:spread=0.29", 100, set(range(71, 130))),
     ],
 )
 def test_fednova_spreads_by_a_share_of_u(text, target, expected):
