@@ -83,6 +83,7 @@ def compare(
     from stsyn_mpi.study.comparison import check_place, run_study
     from stsyn_mpi.study.config import StudyConfig
     from stsyn_mpi.study.output import figures_of, print_result, result_json
+    from stsyn_mpi.study.progress import shown
 
     flags["fault"] = flags["fault"] or None
     study = StudyConfig.from_sources(toml, flags)
@@ -91,7 +92,8 @@ def compare(
         from stsyn_mpi.analysis.figures import check_matplotlib
 
         check_matplotlib()
-    result = run_study(study, jobs, lambda line: click.echo(line, err=True))
+    with shown(Console(stderr=True)) as progress:
+        result = run_study(study, jobs, progress)
     figures, note = figures_of(result, png_folder)
     if as_json:
         click.echo(result_json(result, figures))

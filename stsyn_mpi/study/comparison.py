@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.comparison import Entry, Measured, compare_runs, measure
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi.launch import check_single_process, launched_by_mpi
 from stsyn_mpi.runfile.reader import open_run
-from stsyn_mpi.study.combinations import Combination, combinations
+from stsyn_mpi.study.combinations import combinations
 from stsyn_mpi.study.config import StudyConfig
 from stsyn_mpi.study.header import Header
 from stsyn_mpi.study.jobs import run_missing
+from stsyn_mpi.study.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ def check_place(environ: Mapping[str, str]) -> None:
         )
 
 
-def run_study(
-    study: StudyConfig, n_jobs: int | None, say: Callable[[str], None]
-) -> Comparison:
+def run_study(study: StudyConfig, n_jobs: int | None, progress: Progress) -> Comparison:
     """Make the runs that are not kept from earlier, and compare all of them.
 
     Parameters
@@ -51,8 +50,8 @@ def run_study(
         What to compare.
     n_jobs : int or None
         Simulated runs at a time; None for one per core. Real runs come one by one.
-    say : callable
-        Takes a line of progress for each run.
+    progress : Progress
+        Is told of each run.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def run_study(
     """
     wanted = combinations(study)
     at_once = 1 if study.real else n_jobs or len(os.sched_getaffinity(0))
-    progress = _Progress(len(wanted), say)
+    progress.begin(len(wanted))
     run_missing(wanted, at_once, progress, force=study.common.force)
     header = Header(study, "wall" if study.real else "virtual")
     runs: dict[str, list[Measured]] = {}
@@ -73,14 +72,3 @@ def run_study(
                 measure(run, header.basis, study.target)
             )
     return Comparison(header, compare_runs(runs))
-
-
-class _Progress:
-    """A line for each run that is there."""
-
-    def __init__(self, n_wanted: int, say: Callable[[str], None]) -> None:
-        self._n_wanted, self._say, self._n_there = n_wanted, say, 0
-
-    def __call__(self, combination: Combination, what: str) -> None:
-        self._n_there += 1
-        self._say(f"{self._n_there}/{self._n_wanted}  {combination}: {what}")

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,7 @@ from stsyn_mpi.errors import EXIT_BAD_INPUT, EXIT_DONE, InputError, RunFailure
 from stsyn_mpi.mpi.launch import blas_environment
 from stsyn_mpi.study.combinations import Combination
 from stsyn_mpi.study.command import command_of
-
-Report = Callable[[Combination, str], None]
+from stsyn_mpi.study.progress import Progress
 
 _POLL_S = 0.05
 _AGAIN_S = 1.0
@@ -30,7 +29,11 @@ _LIBC = ctypes.CDLL(None)
 
 
 def run_missing(
-    wanted: Sequence[Combination], n_jobs: int, report: Report, *, force: bool = False
+    wanted: Sequence[Combination],
+    n_jobs: int,
+    progress: Progress,
+    *,
+    force: bool = False,
 ) -> None:
     """Make every run that is not kept, each in a process of its own.
 
@@ -40,8 +43,8 @@ def run_missing(
         All of them; those that are kept are left alone unless ``force``.
     n_jobs : int
         Processes at a time.
-    report : callable
-        Called with a combination and what became of it.
+    progress : Progress
+        Is told of each run.
     force : bool
         Make all of them again.
 
@@ -54,17 +57,17 @@ def run_missing(
     missing = []
     for combination in wanted:
         if not force and combination.is_kept():
-            report(combination, "kept")
+            progress.ended(combination, "kept")
         else:
             missing.append(combination)
     running: list[_Job] = []
     with _ended(running):
         for combination in missing:
             while len(running) >= n_jobs:
-                _reap(running, report)
+                _reap(running, progress)
             running.append(_start(combination))
         while running:
-            _reap(running, report)
+            _reap(running, progress)
 
 
 @dataclass
@@ -108,15 +111,17 @@ def _log_file(path: Path) -> IO[bytes]:
         ) from None
 
 
-def _reap(running: list[_Job], report: Report) -> None:
+def _reap(running: list[_Job], progress: Progress) -> None:
     """Wait until a process has ended, and judge it."""
     while not (ended := [job for job in running if job.process.poll() is not None]):
+        now = time.monotonic()
+        progress.still_running((job.combination, now - job.began) for job in running)
         time.sleep(_POLL_S)
     for job in ended:
         running.remove(job)
         _judge(job)
         job.log.unlink(missing_ok=True)
-        report(job.combination, f"{time.monotonic() - job.began:.1f} s")
+        progress.ended(job.combination, f"{time.monotonic() - job.began:.1f} s")
 
 
 def _judge(job: _Job) -> None:

@@ -1,5 +1,7 @@
 """Processes of a comparison: how they are judged, and that none is left."""
 
+import io
+import re
 import signal
 import subprocess
 import sys
@@ -9,12 +11,14 @@ from pathlib import Path
 import pytest
 from compared_run import write_rows
 from real_jobs import is_alive
+from rich.console import Console
 
 from stsyn_mpi.errors import InputError, RunFailure
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.study import jobs
 from stsyn_mpi.study.combinations import Combination
 from stsyn_mpi.study.jobs import run_missing
+from stsyn_mpi.study.progress import Progress, shown
 
 WAIT_S = 60
 DONE = "pass"
@@ -43,6 +47,10 @@ def wanted(tmp_path, monkeypatch):
     return make
 
 
+def quiet():
+    return Progress(Console(file=io.StringIO()))
+
+
 def say(text, code):
     return f"import sys; sys.stderr.write('start\\n' + {text!r}); sys.exit({code})"
 
@@ -57,14 +65,25 @@ def test_what_is_there_is_not_made_again(wanted):
     kept, missing = wanted(say("made again", 1), WRITE)
     kept.path.parent.mkdir()
     write_rows(kept.path, [{"wall_s": 1.0}])
-    said = []
-    run_missing([kept, missing], 2, lambda *news: said.append(news))
-    assert [(str(one), what == "kept") for one, what in said] == [
-        ("stsyn:K=5 seed 0", True),
-        ("stsyn:K=5 seed 1", False),
-    ]
+    said = quiet()
+    said.begin(2)
+    run_missing([kept, missing], 2, said)
+    first, second = said._console.file.getvalue().splitlines()
+    assert first == "1/2  stsyn:K=5 seed 0: kept"
+    assert re.fullmatch(r"2/2  stsyn:K=5 seed 1: [0-9.]+ s", second)
     assert missing.is_kept()
     assert [path.suffix for path in sorted(kept.path.parent.iterdir())] == [".h5"] * 2
+
+
+def test_a_terminal_shows_what_runs(wanted):
+    file = io.StringIO()
+    with shown(Console(file=file, force_terminal=True, width=80)) as progress:
+        progress.begin(2)
+        run_missing(wanted(WRITE, WRITE), 1, progress)
+    text = file.getvalue()
+    assert "0 of 2 runs, now stsyn:K=5 seed 0 (0 s)" in text
+    assert "1 of 2 runs, now stsyn:K=5 seed 1 (0 s)" in text
+    assert "1/2  stsyn:K=5 seed 0: " in text
 
 
 def test_force_makes_all_again(wanted):
@@ -72,7 +91,7 @@ def test_force_makes_all_again(wanted):
     one.path.parent.mkdir()
     write_rows(one.path, [{"wall_s": 1.0}])
     with pytest.raises(RunFailure, match="made again"):
-        run_missing([one], 1, lambda *news: None, force=True)
+        run_missing([one], 1, quiet(), force=True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +107,7 @@ def test_force_makes_all_again(wanted):
 def test_a_failure_is_one_line_that_names_the_combination(wanted, script, error, said):
     (one,) = wanted(script)
     with pytest.raises(error) as caught:
-        run_missing([one], 1, lambda *news: None)
+        run_missing([one], 1, quiet())
     text = str(caught.value)
     assert text.startswith("stsyn:K=5 seed 0: ")
     assert said in text
@@ -107,7 +126,7 @@ def test_a_failure_ends_the_others(wanted, monkeypatch):
     monkeypatch.setattr(jobs.subprocess, "Popen", remember)
     one, other = wanted(SLEEP, say("no", 1))
     with pytest.raises(RunFailure, match="seed 1"):
-        run_missing([one, other], 2, lambda *news: None)
+        run_missing([one, other], 2, quiet())
     assert len(started) == 2
     assert not any(is_alive(process.pid) for process in started)
 
@@ -124,7 +143,7 @@ def test_no_more_processes_than_asked_for_at_a_time(wanted, monkeypatch):
         return running[-1]
 
     monkeypatch.setattr(jobs, "_start", count)
-    run_missing(wanted(*[WRITE] * 4), 2, lambda *news: None)
+    run_missing(wanted(*[WRITE] * 4), 2, quiet())
     assert len(running) == 4
     assert most <= 2
 
@@ -133,7 +152,7 @@ def test_a_folder_that_cannot_be_made_is_named(wanted, tmp_path):
     (one,) = wanted(DONE)
     (tmp_path / "runs").write_text("")
     with pytest.raises(InputError, match="--out: cannot write to folder"):
-        run_missing([one], 1, lambda *news: None)
+        run_missing([one], 1, quiet())
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
