@@ -84,8 +84,8 @@ class Progress:
     def _name_missing(self, news: RecordRound) -> None:
         """Warn once when a worker is late, hung or lost, and once when it is back."""
         absent = (WorkerStatus.LATE, WorkerStatus.HUNG, WorkerStatus.LOST)
-        status = news.record.worker_status
-        missing = {worker for worker, code in enumerate(status) if code in absent}
+        status = news.record.status
+        missing = {worker for worker, code in status.items() if code in absent}
         for worker in sorted(missing - self._missing):
             name = status[worker].name.lower()
             LOG.warning("round %d: worker %d is %s", news.record.round, worker, name)

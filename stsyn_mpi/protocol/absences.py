@@ -15,9 +15,13 @@ class AbsenceMachine(RoundMachine):
 
     def _see(self, worker: WorkerState, t: float) -> None:
         """Note a sign of life; a hung worker is welcome back."""
+        if not self._watch.is_on:
+            return
         self._watch.see(worker.index, t, worker.is_hung)
         if worker.is_hung and not worker.is_lost:
             worker.is_hung = False
+            if not worker.is_late:
+                self.missing.discard(worker.index)
             self.responsive.add(worker.index)
             self._cap_wait_for()
             self._serve(worker)
@@ -25,6 +29,7 @@ class AbsenceMachine(RoundMachine):
 
     def _make_hung(self, worker: WorkerState, t: float) -> None:
         worker.is_hung = True
+        self.missing.add(worker.index)
         self._discount(worker)
         self._give_up(worker, t)
 
@@ -56,6 +61,7 @@ class AbsenceMachine(RoundMachine):
         if worker.is_lost:
             return
         worker.is_lost = True
+        self.missing.add(worker.index)
         self._discount(worker)
         worker.is_working = worker.halt_unanswered = False
         worker.model_pending = worker.control_pending = False
@@ -79,9 +85,10 @@ class AbsenceMachine(RoundMachine):
         limit = self.terms.time_limit_s or inf
         if t >= limit and self._stop_reason is None:
             self._request_stop("time limit reached", t)
-        for index in sorted(self.responsive):
-            if self._watch.due_t(index) <= t and not self.is_finished:
-                self._make_hung(self.workers[index], t)
+        if self._watch.is_on:
+            for index in sorted(self.responsive):
+                if self._watch.due_t(index) <= t and not self.is_finished:
+                    self._make_hung(self.workers[index], t)
         self._give_up_late(t)
         if not self.is_finished:
             self._arm_again(t)
@@ -97,9 +104,12 @@ class AbsenceMachine(RoundMachine):
     def _arm_again(self, t: float) -> None:
         if self._stop_reason is None:
             self._arm(self.terms.time_limit_s or inf)
-        dues = [self._due_t(self.workers[index]) for index in self.round.awaited]
-        silences = [self._watch.due_t(index) for index in self.responsive]
-        self._arm(min(dues + silences, default=t + self._watch.limit_s))
+        silent_t = inf
+        if self._watch.is_on:
+            limit_t = t + self._watch.limit_s
+            silences = [self._watch.due_t(index) for index in self.responsive]
+            silent_t = min(silences, default=limit_t)
+        self._arm(min(self._first_due_t(), silent_t))
 
     def _request_stop(self, reason: str, t: float) -> None:
         """Cut an open round; one that is being collected is completed first."""

@@ -3,9 +3,9 @@
 Vectors are named by (worker, round); no command carries an array.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from stsyn_mpi.protocol.messages import message
 from stsyn_mpi.protocol.plan import AtTarget, Payload
 from stsyn_mpi.protocol.records import RoundRecord
 
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class SendModel:
     """Send the newest model to a worker as the model of ``round``.
 
@@ -36,7 +36,7 @@ class SendModel:
     first_update: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class HaltWorkers:
     """Ask workers to end their work on ``round`` and to answer at once."""
 
@@ -45,7 +45,7 @@ class HaltWorkers:
     wants_upload: bool
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class ReceiveUpload:
     """Receive the announced payload of a worker into a buffer."""
 
@@ -53,7 +53,7 @@ class ReceiveUpload:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Aggregate:
     """Add ``weight`` times the received upload to the running total.
 
@@ -66,7 +66,7 @@ class Aggregate:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class DropUpload:
     """Free the buffer of the upload received last; it does not count."""
 
@@ -74,7 +74,7 @@ class DropUpload:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class UpdateModel:
     """Make the next model: x_{j+1} = x_j + scale * total, or what the server step does.
 
@@ -86,7 +86,7 @@ class UpdateModel:
     measures_step: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class EvaluateModel:
     """Evaluate the model made by ``round``; ``is_final`` may not be skipped."""
 
@@ -94,21 +94,21 @@ class EvaluateModel:
     is_final: bool
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class SetDeadline:
     """Deliver ``DeadlinePassed`` at ``t``; replaces the deadline set before."""
 
     t: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class RecordRound:
     """Write the statistics of a closed round."""
 
     record: RoundRecord
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class EndWorkers:
     """Tell workers that the run is over; ``finalize`` if all of them can hear it."""
 
@@ -116,7 +116,7 @@ class EndWorkers:
     finalize: bool
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class Finish:
     """The run is over; ``unreachable`` workers could not be told.
 

@@ -60,10 +60,11 @@ class Coordinator(AbsenceMachine):
             If ``event`` is of no known type.
         """
         handler = self._handlers[type(event)]
-        self._commands = []
+        commands: list[Command] = []
+        self._commands = commands
         if not self.is_finished:
             handler(event)
-        return self._commands
+        return commands
 
     def _on_run_started(self, event: ev.RunStarted) -> None:
         self._watch.start(event.t)
@@ -108,24 +109,31 @@ class Coordinator(AbsenceMachine):
             self._take_announcement(replace(event, t=t))
 
     def _next_held(self) -> ev.UploadAnnounced | None:
+        """Return the first held answer that is not ahead of its round any more.
+
+        While a round is being collected these are answers of halted workers only.
+        """
+        if self.round.is_closed and self.ending is None and not self.round.has_halted:
+            return None
         due = (e for e in self._held if not self.is_ahead(self.workers[e.worker]))
         return next(due, None)
 
     def _take_announcement(self, event: ev.UploadAnnounced) -> None:
         """Take an answer: a halt's, the present work's, both, or a stale one."""
-        worker = self.workers[event.worker]
+        t, worker = event.t, self.workers[event.worker]
         if event.has_payload:
             worker.payloads_due += 1
-            worker.announced_t = event.t
+            worker.announced_t = t
             self._commands.append(do.ReceiveUpload(worker.index, event.round))
-        if event.answers_halt and event.round == worker.base_round:
-            self._take_halt_answer(worker, event.t)
-        if worker.is_working and event.round == worker.base_round:
+        is_current = event.round == worker.base_round
+        if is_current and event.answers_halt and worker.halt_unanswered:
+            self._take_halt_answer(worker, t)
+        if is_current and worker.is_working:
             self._take_work(worker, event)
-        elif event.n_updates or event.round != worker.base_round:
+        elif event.n_updates or not is_current:
             self.round.n_stale += 1
-        self._settle(worker, event.t)
-        self._check_complete(event.t)
+        self._settle(worker, t)
+        self._check_complete(t)
 
     def is_ahead(self, worker: WorkerState) -> bool:
         """Whether work that nobody halted arrives while a round is being collected.
@@ -141,14 +149,15 @@ class Coordinator(AbsenceMachine):
         )
 
     def _take_halt_answer(self, worker: WorkerState, t: float) -> None:
-        if worker.halt_unanswered:
-            worker.halt_unanswered = False
-            waited, limit = t - worker.halted_t, self._answers.limit_s
-            self._answers.learn(min(waited, limit) if worker.is_late else waited)
+        worker.halt_unanswered = False
+        waited = t - worker.halted_t
+        if worker.is_late:
+            waited = min(waited, self._answers.limit_s)
+        self._answers.learn(waited)
 
     def _take_work(self, worker: WorkerState, event: ev.UploadAnnounced) -> None:
         """Enter the answer for the present model; late work counts as dropped."""
-        ledger, view, n_updates = self.round, self.round.view, event.n_updates
+        ledger, n_updates = self.round, event.n_updates
         worker.is_working = False
         worker.n_done += n_updates
         ledger.updates_cancelled += event.n_cancelled
@@ -158,51 +167,57 @@ class Coordinator(AbsenceMachine):
         if worker.is_late:
             ledger.updates_done += n_updates
             return
-        staleness = view.round_index - worker.base_round
-        ledger.add_updates(worker.index, n_updates)
-        ledger.staleness[worker.index] = staleness
-        status = WorkerStatus.DROPPED if n_updates else WorkerStatus.NO_UPDATE
-        ledger.mark(worker.index, status)
+        staleness = ledger.view.round_index - event.round
+        ledger.add_work(worker.index, n_updates, staleness)
+        if not ledger.is_closed:
+            self._count_progress(worker, n_updates, event.t)
+        if event.has_payload:
+            self._offer(worker, event, staleness)
+
+    def _offer(
+        self, worker: WorkerState, event: ev.UploadAnnounced, staleness: int
+    ) -> None:
+        """Let the strategy say whether an upload counts."""
+        view = self.round.view
         upload = Upload(
             worker.index,
-            worker.base_round,
+            event.round,
             staleness,
-            n_updates,
+            event.n_updates,
             event.loss_sum,
             event.target_s,
         )
-        if not ledger.is_closed:
-            self._count_progress(worker, n_updates, event.t)
-        if event.has_payload and self.strategy.accepts(upload, view):
+        if self.strategy.accepts(upload, view):
             worker.upload = upload
             view.uploads.append(upload)
 
     def _on_upload_received(self, event: ev.UploadReceived) -> None:
-        worker, ledger = self.workers[event.worker], self.round
+        t, index = event.t, event.worker
+        worker, ledger = self.workers[index], self.round
         if worker.is_lost:
-            self._commands.append(do.DropUpload(worker.index, event.round))
+            self._commands.append(do.DropUpload(index, event.round))
             return
-        self._see(worker, event.t)
+        self._see(worker, t)
         worker.payloads_due -= 1
         ledger.models_up += 1
         upload, worker.upload = worker.upload, None
         if upload is not None:
-            self._payloads.learn(event.t - worker.announced_t)
-        if upload is None or not event.is_finite:
-            self._commands.append(do.DropUpload(worker.index, event.round))
+            self._payloads.learn(t - worker.announced_t)
         if upload is not None and event.is_finite:
             self._use(upload)
-        elif upload is not None:
+        else:
+            self._commands.append(do.DropUpload(index, event.round))
+        if upload is not None and not event.is_finite:
             ledger.uploads_refused += 1
-            ledger.mark(worker.index, WorkerStatus.REFUSED)
+            ledger.mark(index, WorkerStatus.REFUSED)
         if ledger.plan.restart is Restart.ON_UPLOAD:
-            self.owed.add(worker.index)
-        self._settle(worker, event.t)
+            self.owed.add(index)
+        self._settle(worker, t)
 
     def _use(self, upload: Upload) -> None:
         ledger = self.round
         ledger.used.append(upload)
-        ledger.mark(upload.worker, WorkerStatus.USED)
+        ledger.status[upload.worker] = WorkerStatus.USED
         if self.terms.is_deterministic:
             ledger.received.append(upload)
         else:
@@ -210,15 +225,16 @@ class Coordinator(AbsenceMachine):
 
     def _settle(self, worker: WorkerState, t: float) -> None:
         """Strike off an awaited worker that owes nothing more, and serve it."""
-        ledger = self.round
-        is_ending = self.ending is not None
-        has_settled = worker.is_quiet if is_ending else not worker.owes_work
-        if has_settled and worker.index in ledger.awaited:
-            ledger.awaited.discard(worker.index)
-            if not ledger.awaited:
-                self._collect(t)
-                return
-        self._serve(worker)
+        ledger, index = self.round, worker.index
+        if not ledger.is_closed:
+            if index in self.owed:
+                self._serve(worker)
+        elif index in ledger.awaited:
+            is_ending = self.ending is not None
+            if worker.is_quiet if is_ending else not worker.owes_work:
+                ledger.awaited.discard(index)
+                if not ledger.awaited:
+                    self._collect(t)
 
     def _on_model_delivered(self, event: ev.ModelDelivered) -> None:
         worker = self.workers[event.worker]

@@ -4,17 +4,17 @@
 ``round`` is the round whose model the worker had. No event carries an array.
 """
 
-from dataclasses import dataclass
+from stsyn_mpi.protocol.messages import message
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class RunStarted:
     """All ranks agree and are warm: the clock of the run starts."""
 
     t: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class ProgressReported:
     """A worker completed ``n_updates`` updates (its target, or a reported count)."""
 
@@ -24,7 +24,7 @@ class ProgressReported:
     n_updates: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class UploadAnnounced:
     """A worker answered: its completed work of a round, final.
 
@@ -44,7 +44,7 @@ class UploadAnnounced:
     target_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class UploadReceived:
     """The payload of an announced upload is complete at the root."""
 
@@ -54,7 +54,7 @@ class UploadReceived:
     is_finite: bool
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class ModelDelivered:
     """The send of a model completed: its buffer is free, another may follow."""
 
@@ -62,7 +62,7 @@ class ModelDelivered:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class ControlDelivered:
     """The send of a halt completed."""
 
@@ -70,7 +70,7 @@ class ControlDelivered:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class AliveReported:
     """A worker gave a sign of life, nothing else."""
 
@@ -78,7 +78,7 @@ class AliveReported:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class WorkerLost:
     """The MPI library reports that a worker's process is gone."""
 
@@ -86,14 +86,14 @@ class WorkerLost:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class DeadlinePassed:
     """The time of the last ``SetDeadline`` has come."""
 
     t: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class EvaluationFinished:
     """The model made by ``round`` was evaluated on the test data."""
 
@@ -102,7 +102,7 @@ class EvaluationFinished:
     accuracy: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class StepMeasured:
     """The step that made the model of ``round`` + 1 has this norm, ||x_{j+1} - x_j||.
 
@@ -114,7 +114,7 @@ class StepMeasured:
     norm: float
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class StopRequested:
     """Somebody outside asked for an orderly end (a signal, a caller)."""
 

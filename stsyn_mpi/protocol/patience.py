@@ -29,18 +29,31 @@ class Patience:
         self.n_first = n_first
         self._order: deque[float] = deque()
         self._sorted: list[float] = []
+        self._limit_s: float | None = None
 
     def learn(self, seconds: float) -> None:
         """Add an answer time (seconds); the oldest of a full window is forgotten."""
-        if len(self._order) == _WINDOW:
-            oldest = self._order.popleft()
+        order = self._order
+        if len(order) == _WINDOW:
+            oldest = order[0]
+            if oldest == seconds:
+                # On a virtual clock most answers take the same time, or none.
+                order.rotate(-1)
+                return
+            order.popleft()
             del self._sorted[bisect_left(self._sorted, oldest)]
-        self._order.append(seconds)
+        order.append(seconds)
         insort(self._sorted, seconds)
+        self._limit_s = None
 
     @property
     def limit_s(self) -> float:
         """Seconds to wait, above zero; NaN while nothing tells how long."""
+        if self._limit_s is None:
+            self._limit_s = self._find_limit()
+        return self._limit_s
+
+    def _find_limit(self) -> float:
         n = len(self._sorted)
         if n < self.n_first:
             return nan

@@ -1,7 +1,7 @@
 """What a strategy asks of a round."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -34,7 +34,7 @@ class Plan:
     Attributes
     ----------
     participants
-        Workers that get the model of this round.
+        Workers that get the model of this round: a range or a set.
     targets
         Target updates U_m of each worker of the run, indexed by worker.
     wait_for
@@ -53,6 +53,8 @@ class Plan:
         Whether the strategy is told the norm of the round's step.
     counts_workers
         Whether K counts workers: then it is capped to those that answer.
+    most_updates
+        The largest of ``targets``.
     """
 
     participants: Collection[int]
@@ -65,3 +67,8 @@ class Plan:
     restart: Restart = Restart.ON_AGGREGATE
     measures_step: bool = False
     counts_workers: bool = True
+    most_updates: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Many rounds share a plan; each would look through all its targets.
+        object.__setattr__(self, "most_updates", max(self.targets))

@@ -1,9 +1,11 @@
 """Bookkeeping of a round: uploads, the view a strategy reads, the final record."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from stsyn_mpi.protocol.messages import message
 from stsyn_mpi.protocol.plan import Plan
 
 
@@ -20,7 +22,15 @@ class WorkerStatus(IntEnum):
     REFUSED = 7
 
 
-@dataclass(frozen=True, slots=True)
+# Looking a member up in its class costs more than using it.
+_USED, _DROPPED, _NO_UPDATE = (
+    WorkerStatus.USED,
+    WorkerStatus.DROPPED,
+    WorkerStatus.NO_UPDATE,
+)
+
+
+@message
 class Upload:
     """The announced work of one worker.
 
@@ -51,7 +61,8 @@ class RoundView:
     responsive
         Workers that answer: neither hung nor lost.
     n_updates
-        Last reported number of updates of each worker on its present model.
+        Last number of updates that each worker reported in this round on its
+        present model; 0 for whoever reported none.
     updates_total
         Sum of the updates reported in this round by workers that answer.
     reached
@@ -64,18 +75,20 @@ class RoundView:
     n_workers: int
     wait_for: int
     responsive: Sequence[int] | set[int]
-    n_updates: list[int]
+    n_updates: Counter[int] = field(default_factory=Counter)
     updates_total: int = 0
     reached: list[int] = field(default_factory=list)
     uploads: list[Upload] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@message
 class RoundRecord:
     """Statistics of a closed round, as the coordinator knows them.
 
     Times ``*_t`` are seconds since the run began; ``grace_s`` is NaN while no
-    answer time is known. Lists are indexed by worker.
+    answer time is known. ``updates``, ``status`` and ``staleness`` name workers of
+    whom there is something to say, so that a round of one upload costs the same
+    among any number of workers; the properties give all M.
     """
 
     round: int
@@ -99,9 +112,26 @@ class RoundRecord:
     train_loss: float
     target_updates: int
     wait_for: int
-    worker_updates: tuple[int, ...]
-    worker_status: tuple[WorkerStatus, ...]
-    worker_staleness: tuple[int, ...]
+    n_workers: int
+    updates: Mapping[int, int]
+    status: Mapping[int, WorkerStatus]
+    staleness: Mapping[int, int]
+
+    @property
+    def worker_updates(self) -> tuple[int, ...]:
+        """Updates completed, by worker."""
+        return tuple(self.updates.get(w, 0) for w in range(self.n_workers))
+
+    @property
+    def worker_status(self) -> tuple[WorkerStatus, ...]:
+        """What became of the work, by worker."""
+        idle = WorkerStatus.IDLE
+        return tuple(self.status.get(w, idle) for w in range(self.n_workers))
+
+    @property
+    def worker_staleness(self) -> tuple[int, ...]:
+        """Staleness of the last upload, by worker."""
+        return tuple(self.staleness.get(w, 0) for w in range(self.n_workers))
 
 
 @dataclass(slots=True)
@@ -112,6 +142,7 @@ class RoundLedger:
     view: RoundView
     is_closed: bool = False
     is_recorded: bool = False
+    has_halted: bool = False
     kth_arrival_t: float = float("nan")
     closed_t: float = float("nan")
     awaited: set[int] = field(default_factory=set)
@@ -130,13 +161,21 @@ class RoundLedger:
 
     def mark(self, worker: int, status: WorkerStatus) -> None:
         """Note what became of a worker; one whose work was used stays used."""
-        if self.status.get(worker) is not WorkerStatus.USED:
+        if self.status.get(worker) is not _USED:
             self.status[worker] = status
 
     def add_updates(self, worker: int, n_updates: int) -> None:
         """Count completed updates, and list them with their worker."""
         self.updates_done += n_updates
         self.updates[worker] = self.updates.get(worker, 0) + n_updates
+
+    def add_work(self, worker: int, n_updates: int, staleness: int) -> None:
+        """Enter an answer in time; whether its upload is used comes later."""
+        self.add_updates(worker, n_updates)
+        if self.status.get(worker) is not _USED:
+            self.status[worker] = _DROPPED if n_updates else _NO_UPDATE
+        if staleness or worker in self.staleness:
+            self.staleness[worker] = staleness
 
     def record(
         self, *, t: float, grace: float, n_hung: int, n_lost: int
@@ -146,7 +185,6 @@ class RoundLedger:
         used = self.used
         n_used = sum(upload.n_updates for upload in used)
         losses = sum(upload.loss_sum for upload in used)
-        workers = range(self.view.n_workers)
         return RoundRecord(
             round=self.view.round_index,
             kth_arrival_t=self.kth_arrival_t,
@@ -167,9 +205,10 @@ class RoundLedger:
             models_up=self.models_up,
             models_down=self.models_down,
             train_loss=losses / n_used if n_used else float("nan"),
-            target_updates=max(self.plan.targets),
+            target_updates=self.plan.most_updates,
             wait_for=self.view.wait_for,
-            worker_updates=tuple(self.updates.get(w, 0) for w in workers),
-            worker_status=tuple(self.status.get(w, WorkerStatus.IDLE) for w in workers),
-            worker_staleness=tuple(self.staleness.get(w, 0) for w in workers),
+            n_workers=self.view.n_workers,
+            updates=self.updates.copy(),
+            status=self.status.copy(),
+            staleness=self.staleness.copy(),
         )

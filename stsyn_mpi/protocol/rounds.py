@@ -1,6 +1,7 @@
 """Rounds: who gets a model, when a round closes, what is collected and counted."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable
 from math import inf, isnan
 
@@ -33,6 +34,8 @@ class RoundMachine(ABC):
         Account of the open round.
     responsive
         Workers that are neither hung nor lost.
+    missing
+        Workers that are late, hung or lost.
     owed
         Workers that get the newest model as soon as nothing is under way.
     ending
@@ -48,8 +51,9 @@ class RoundMachine(ABC):
         self.round: RoundLedger
         self.is_finished = False
         self.responsive = set(range(terms.n_workers))
+        self.missing: set[int] = set()
         self.owed: set[int] = set()
-        self._held: list[UploadAnnounced] = []
+        self._held: deque[UploadAnnounced] = deque()
         self._watch = Watch(terms.n_workers, terms.alive_interval_s)
         floor = terms.alive_interval_s or 0.0
         self._answers, self._payloads = Patience(floor), Patience(floor)
@@ -61,8 +65,7 @@ class RoundMachine(ABC):
         self._commands: list[Command] = []
 
     def _begin_round(self, index: int, t: float) -> None:
-        n_workers = self.terms.n_workers
-        view = RoundView(index, n_workers, 0, self.responsive, [0] * n_workers)
+        view = RoundView(index, self.terms.n_workers, 0, self.responsive)
         plan = self.strategy.plan(view)
         self.round = RoundLedger(plan, view)
         self._cap_wait_for()
@@ -70,6 +73,9 @@ class RoundMachine(ABC):
             self.owed.update(plan.participants)
         for worker in sorted(self.owed):
             self._serve(self.workers[worker])
+        if not self.owed:
+            # An emptied set keeps its table: each walk would cost O(M) for ever.
+            self.owed = set()
 
     @abstractmethod
     def _take_held(self, t: float) -> None:
@@ -82,39 +88,45 @@ class RoundMachine(ABC):
         """
         if self.round.is_closed:
             return
-        view, responsive = self.round.view, self.responsive
-        if not self.round.plan.counts_workers:
-            view.wait_for = self.round.plan.wait_for
+        view, plan, responsive = self.round.view, self.round.plan, self.responsive
+        if not plan.counts_workers:
+            view.wait_for = plan.wait_for
             return
-        able = sum(worker in responsive for worker in self.round.plan.participants)
-        able += sum(worker not in responsive for worker in view.reached)
-        view.wait_for = max(1, min(self.round.plan.wait_for, able))
+        able = len(plan.participants)
+        if len(responsive) < self.terms.n_workers:
+            able = sum(worker in responsive for worker in plan.participants)
+            able += sum(worker not in responsive for worker in view.reached)
+        view.wait_for = max(1, min(plan.wait_for, able))
 
     def _serve(self, worker: WorkerState) -> None:
         """Send an owed model as soon as nothing is under way."""
+        ledger, index = self.round, worker.index
+        plan = ledger.plan
         if (
-            worker.index not in self.owed
-            or self.round.is_closed
+            index not in self.owed
+            or ledger.is_closed
             or worker.is_hung
             or not worker.is_quiet
-            or worker.index not in self.round.plan.participants
+            or index not in plan.participants
         ):
             return
-        plan, index = self.round.plan, self.round.view.round_index
-        self.owed.discard(worker.index)
-        if worker.base_round != index:
-            worker.base_round, worker.n_done = index, 0
-        worker.target_updates = plan.targets[worker.index]
+        self.owed.discard(index)
+        if worker.is_late:
+            worker.is_late = False
+            self.missing.discard(index)
+        round_index, target = ledger.view.round_index, plan.targets[index]
+        if worker.base_round != round_index:
+            worker.base_round, worker.n_done = round_index, 0
+        worker.target_updates = target
         worker.is_working = worker.model_pending = True
-        worker.has_reached = worker.is_late = False
-        worker.upload = None
-        self.round.models_down += 1
-        self.round.view.n_updates[worker.index] = 0
+        worker.has_reached, worker.upload = False, None
+        ledger.models_down += 1
+        ledger.view.n_updates.pop(index, None)
         self._commands.append(
             do.SendModel(
-                worker.index,
                 index,
-                worker.target_updates,
+                round_index,
+                target,
                 plan.at_target,
                 plan.payload,
                 plan.report_every,
@@ -133,9 +145,8 @@ class RoundMachine(ABC):
         if not ledger.plan.counts_workers:
             ledger.kth_arrival_t = t
         self.owed.update(self.strategy.restart(view))
-        wanted = self.strategy.halt(view) if ledger.plan.collects_halted else ()
-        self._halt(wanted, t, wants_upload=True)
-        self._halt(self.strategy.halt(view), t, wants_upload=False)
+        halted, wants_upload = self.strategy.halt(view), ledger.plan.collects_halted
+        self._halt(halted, t, wants_upload=wants_upload)
         self._halt(sorted(self.owed), t, wants_upload=False)
         for upload in view.uploads:
             worker = self.workers[upload.worker]
@@ -148,29 +159,21 @@ class RoundMachine(ABC):
 
         The work of a hung worker is not waited for, so it is not asked for either.
         """
-        named = [self.workers[index] for index in indices]
-        working = [w for w in named if w.is_working and not w.halt_unanswered]
-        for worker in working:
-            worker.halt_unanswered, worker.halted_t = True, t
-            worker.control_pending = True
-            self._await(worker)
-        for is_hung in (False, True):
-            group = tuple(w.index for w in working if w.is_hung is is_hung)
-            if group:
-                wants = wants_upload and not is_hung
-                index = self.workers[group[0]].base_round
-                self._commands += self._halts(group, index, wants)
-
-    def _halts(
-        self, group: tuple[int, ...], base_round: int, wants_upload: bool
-    ) -> list[Command]:
-        """One command for all workers of the same base round."""
-        same = tuple(w for w in group if self.workers[w].base_round == base_round)
-        halts: list[Command] = [do.HaltWorkers(same, base_round, wants_upload)]
-        rest = tuple(w for w in group if self.workers[w].base_round != base_round)
-        if rest:
-            halts += self._halts(rest, self.workers[rest[0]].base_round, wants_upload)
-        return halts
+        groups: dict[tuple[bool, int], list[int]] = {}
+        for index in indices:
+            worker = self.workers[index]
+            if worker.is_working and not worker.halt_unanswered:
+                worker.halt_unanswered, worker.halted_t = True, t
+                worker.control_pending = True
+                self._await(worker)
+                key = worker.is_hung, worker.base_round
+                groups.setdefault(key, []).append(index)
+        self.round.has_halted |= bool(groups)
+        # One command for all of the same base round, the hung behind the others.
+        for is_hung, base_round in sorted(groups, key=lambda key: key[0]):
+            group = tuple(groups[is_hung, base_round])
+            wants = wants_upload and not is_hung
+            self._commands.append(do.HaltWorkers(group, base_round, wants))
 
     def _await(self, worker: WorkerState) -> None:
         if worker.is_hung:
@@ -182,18 +185,27 @@ class RoundMachine(ABC):
         self.round.awaited.discard(worker.index)
         if not worker.is_late:
             worker.is_late, worker.upload = True, None
+            self.missing.add(worker.index)
             self.round.n_late += not worker.is_hung
             self.round.mark(worker.index, worker.absence)
 
     def _collect(self, t: float) -> None:
         """Go on as soon as nobody is awaited; else wait no longer than learned."""
         if self.round.awaited:
-            due = min(self._due_t(self.workers[w]) for w in self.round.awaited)
-            self._arm(due)
+            self._arm(self._first_due_t())
         elif self.ending is None:
             self._aggregate(t)
         else:
             self._finish()
+
+    def _first_due_t(self) -> float:
+        """Time at which the first of the awaited is awaited no longer."""
+        if isnan(self._answers.limit_s) and isnan(self._payloads.limit_s):
+            return inf
+        return min(
+            (self._due_t(self.workers[index]) for index in self.round.awaited),
+            default=inf,
+        )
 
     def _due_t(self, worker: WorkerState) -> float:
         """Time until which an awaited worker is awaited; infinite if not yet known."""
@@ -242,10 +254,11 @@ class RoundMachine(ABC):
 
     def _record(self, t: float) -> do.RecordRound:
         ledger = self.round
-        for worker in self.workers:
+        missing = [self.workers[index] for index in sorted(self.missing)]
+        for worker in missing:
             ledger.status.setdefault(worker.index, worker.absence)
         grace = self._answers.limit_s
-        n_lost = sum(worker.is_lost for worker in self.workers)
+        n_lost = sum(worker.is_lost for worker in missing)
         n_hung = len(self.workers) - n_lost - len(self.responsive)
         return do.RecordRound(
             ledger.record(t=t, grace=grace, n_hung=n_hung, n_lost=n_lost)
@@ -276,7 +289,8 @@ class RoundMachine(ABC):
             raise AssertionError("finished without an ending")
         present = [worker for worker in self.workers if not worker.is_lost]
         told = tuple(w.index for w in present if w.is_quiet and not w.is_hung)
-        unreachable = tuple(w.index for w in present if w.index not in set(told))
+        hearers = set(told)
+        unreachable = tuple(w.index for w in present if w.index not in hearers)
         finalize = len(told) == self.terms.n_workers
         self._commands += [
             do.EndWorkers(told, finalize),

@@ -19,17 +19,22 @@ class Watch:
         M.
     alive_interval_s
         Agreed interval between signs of life, seconds; None watches nobody.
+
+    Attributes
+    ----------
+    is_on
+        Whether anybody is watched; else nobody is ever hung.
     """
 
     def __init__(self, n_workers: int, alive_interval_s: float | None) -> None:
-        self._interval = alive_interval_s
+        self.is_on = alive_interval_s is not None
         self._seen = [0.0] * n_workers
         self._gaps = Patience(_INTERVALS * (alive_interval_s or 0.0), n_first=1)
 
     @property
     def limit_s(self) -> float:
         """Silence (seconds) that makes a worker hung; infinite if not watched."""
-        if self._interval is None:
+        if not self.is_on:
             return inf
         limit = self._gaps.limit_s
         return self._gaps.floor_s if isnan(limit) else limit
@@ -40,8 +45,6 @@ class Watch:
 
     def see(self, worker: int, t: float, was_hung: bool) -> None:
         """Note a sign of life; the gap of a hung worker teaches nothing."""
-        if self._interval is None:
-            return
         if not was_hung:
             self._gaps.learn(t - self._seen[worker])
         self._seen[worker] = t

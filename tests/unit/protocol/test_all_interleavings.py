@@ -35,6 +35,7 @@ class FixedWatch:
     """Silence of 3 s is too long."""
 
     limit_s = 3.0
+    is_on = True
 
     def __init__(self):
         self.seen = [0.0, 0.0]
