@@ -110,6 +110,7 @@ def simulate(
             writer.set_state(RunState.FAILED, f"{type(error).__name__}: {error}")
             raise
         simulator.recorder.commit()
+        simulator.recorder.flush_events()
         writer.write_final_params(training.final_params())
         writer.set_state(RunState(finish.outcome.value), finish.reason)
     return Simulated(out, finish, simulator.t)

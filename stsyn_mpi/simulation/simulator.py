@@ -36,7 +36,10 @@ class Recorder(Protocol):
         """Keep an event, if events are recorded."""
 
     def commit(self) -> None:
-        """Write what is still held back."""
+        """Write the rows still held back."""
+
+    def flush_events(self) -> None:
+        """Write the events still held back."""
 
     def note_durations(self, worker: int, seconds: Sequence[float]) -> None:
         """Keep a worker's durations of the open round."""

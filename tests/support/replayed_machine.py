@@ -18,15 +18,20 @@ from stsyn_mpi.protocol.journal import from_line
 from stsyn_mpi.simulation.simulator import Simulator
 
 NEVER_S = 1e6
+# One look of the real root gives all that it found one time stamp; their order counts.
+TICK_S = 1e-12
 
 
 @dataclass
 class RecordedTask:
     """A worker's work on a model it was sent; ``*_t`` on the root's clock."""
 
+    n_rows: int = 0
+    answers_halt: bool = False
     ends: list = field(default_factory=list)
     stopped_s: float = nan
     reported_t: dict = field(default_factory=dict)
+    delivered_t: float = nan
     answered_t: float = nan
     received_t: float = nan
 
@@ -46,23 +51,30 @@ class Recording:
     mean, variance, scope = 1.0, 0.0, "per-update"
 
     def __init__(self, run, coordinator):
-        self.tasks, self.others = defaultdict(list), []
-        for line in run.events():
+        self.tasks, self.latest, self.others = defaultdict(list), {}, []
+        for number, line in enumerate(run.events()):
             event = from_line(line)
-            self._note(event)
+            self._note(replace(event, t=event.t + number * TICK_S))
             for command in coordinator.handle(event):
                 if type(command).__name__ == "SendModel":
                     key = command.worker, command.round
                     self.tasks[key].append(RecordedTask())
+                    self.latest[command.worker] = self.tasks[key][-1]
         self._note_updates(run.updates())
 
     def _note(self, event):
         key = getattr(event, "worker", -1), getattr(event, "round", -1)
+        if isinstance(event, ev.ModelDelivered):
+            self.latest[event.worker].delivered_t = event.t
+            return
         task = self.tasks[key][-1] if self.tasks[key] else RecordedTask()
         if isinstance(event, ev.ProgressReported):
             task.reported_t[event.n_updates] = event.t
         elif isinstance(event, ev.UploadAnnounced):
-            task.answered_t = event.t if np.isnan(task.answered_t) else task.answered_t
+            if np.isnan(task.answered_t):
+                task.answered_t = event.t
+                task.n_rows = event.n_updates + event.n_cancelled
+                task.answers_halt = event.answers_halt
         elif isinstance(event, ev.UploadReceived):
             task.received_t = event.t
         elif isinstance(event, ev.AliveReported | ev.DeadlinePassed):
@@ -72,12 +84,9 @@ class Recording:
         spent = updates["injected_s"] + updates["work_s"]
         names = "worker", "round", "start_s", "completed"
         rows = zip(*(updates[name].tolist() for name in names), spent, strict=True)
-        latest, number = {}, Counter()
         for worker, index, start_s, completed, spent_s in rows:
-            key = worker, index
-            number[key] += key in latest and start_s <= latest[key]
-            latest[key] = start_s
-            task = self.tasks[key][number[key]]
+            task = next(t for t in self.tasks[worker, index] if t.n_rows)
+            task.n_rows -= 1
             # A drawn delay is cut short by what a timer overslept before.
             if task.ends:
                 task.ends[-1] = min(task.ends[-1], start_s)
@@ -126,6 +135,14 @@ class ReplayedMachine(Simulator):
             self._download_s = self.had_t[key] - self.t
             super()._send_models([command])
 
+    def _feed_in(self, delay_s, event):
+        if isinstance(event, ev.ModelDelivered):
+            delivered_t = self._task(*self._key(self._tasks[event.worker])).delivered_t
+            t = self.t + NEVER_S if np.isnan(delivered_t) else delivered_t
+            self._agenda.at(max(t, self.t), self._feed, replace(event, t=t))
+        else:
+            super()._feed_in(delay_s, event)
+
     def _report_progress(self, task, n_updates):
         # A real worker may have gone on before it was looked at.
         reported_t = self._task(task.worker, task.round).reported_t
@@ -133,6 +150,11 @@ class ReplayedMachine(Simulator):
         if n is not None:
             event = ev.ProgressReported(reported_t.pop(n), *self._key(task), n)
             self._agenda.at(event.t, self._feed, event)
+
+    def _stop_at_target(self, task):
+        # The halt may have come to a real worker before it looked at its target.
+        if not self._task(*self._key(task)).answers_halt:
+            super()._stop_at_target(task)
 
     def _halt_workers(self, command):
         for worker in command.workers:

@@ -39,6 +39,9 @@ class MemoryRecorder:
         assert round_index < len(self.records), "evaluated before its round is closed"
         self.evaluations[round_index] = (loss, accuracy)
 
+    def flush_events(self):
+        pass
+
     def commit(self):
         self.commits += 1
 
@@ -87,11 +90,9 @@ def make_simulator(
     network="free",
     weights="auto",
     model_bytes=4000,
-    training=None,
     law=None,
     records_updates=False,
     validated=False,
-    machine=Simulator,
     **terms,
 ):
     """Return a simulator and its recorder; a strategy decides on K and U in force."""
@@ -104,18 +105,29 @@ def make_simulator(
         build_strategy(strategy, weights, sizes),
         RunTerms(n_workers=n_workers, n_rounds=n_rounds, **terms),
     )
-    recorder = MemoryRecorder()
-    law = law or parse_delay(delay, seed, n_workers)
-    parts = VirtualParts(
-        workers=VirtualWorkers(law, n_workers, u),
+    parts = parts_of(
+        law or parse_delay(delay, seed, n_workers),
+        n_workers,
+        target_updates=u,
         network=parse_network(network),
         model_bytes=model_bytes,
-        training=training or NoTraining(),
-        recorder=recorder,
         records_updates=records_updates,
-        report=lambda news: None,
     )
-    return machine(coordinator, parts), recorder
+    return Simulator(coordinator, parts), parts.recorder
+
+
+def parts_of(law, n_workers, *, target_updates=1, **parts):
+    """Return the parts of a simulator that records in memory and trains nothing."""
+    common = {
+        "network": parse_network("free"),
+        "model_bytes": 4,
+        "training": NoTraining(),
+        "recorder": MemoryRecorder(),
+        "records_updates": False,
+        "report": lambda news: None,
+    }
+    workers = VirtualWorkers(law, n_workers, target_updates)
+    return VirtualParts(workers=workers, **{**common, **parts})
 
 
 def run_virtually(strategy="stsyn", **options):
