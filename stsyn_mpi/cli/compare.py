@@ -90,8 +90,10 @@ def compare(
     check_place(os.environ)
     if png_folder is not None:
         from stsyn_mpi.analysis.figures import check_matplotlib
+        from stsyn_mpi.preflight import check_folder
 
         check_matplotlib()
+        check_folder(png_folder, "--png")
     with shown(Console(stderr=True)) as progress:
         result = run_study(study, jobs, progress)
     figures, note = figures_of(result, png_folder)

@@ -135,6 +135,7 @@ def test_without_a_target_the_last_accuracy_is_a_column(compare):
         (["--strategies", "stsyn", "-M", "2", "--real", "--timing-only"], "--real"),
         (["--strategies", "stsyn", "-M", "2", "--jobs", "0"], "--jobs"),
         (["nowhere.toml"], "nowhere.toml"),
+        (["--strategies", "stsyn", "-M", "2", "--png", "/dev/null"], "--png"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(compare, tmp_path, arguments, said):
