@@ -224,6 +224,7 @@ def _build_simulator(
         training=training,
         recorder=recorder,
         records_updates=config.record_updates,
+        records_events=config.record_events,
         report=report or (lambda news: None),
     )
     # Nobody is watched: who is simulated cannot hang.

@@ -6,10 +6,11 @@ adds is when things happen.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, nan
-from typing import Any, Protocol
+from math import inf, isnan, nan
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -72,8 +73,8 @@ class VirtualParts:
         What is computed.
     recorder
         Where rounds are written.
-    records_updates
-        Whether the times of every update are written.
+    records_updates, records_events
+        Whether the times of every update, and the events, are written.
     report
         Called with each round's record and each evaluation.
     """
@@ -84,6 +85,7 @@ class VirtualParts:
     training: Training
     recorder: Recorder
     records_updates: bool
+    records_events: bool
     report: Callable[[do.RecordRound | EvaluationResult], None]
 
 
@@ -109,6 +111,7 @@ class Simulator:
         self._workers, self._training = parts.workers, parts.training
         self.recorder, self._report = parts.recorder, parts.report
         self._records_updates = parts.records_updates
+        self._records_events = parts.records_events
         network, n_bytes = parts.network, parts.model_bytes
         self._is_free, self._control_s = network.is_free, network.control_s
         self._download_s = network.download_s(n_bytes)
@@ -118,8 +121,10 @@ class Simulator:
         self._tokens = [0] * n_workers
         # Rounds of the payloads that a worker has sent, and how many of them have
         # arrived without having been asked for yet, or the other way round.
-        self._sent: list[list[int]] = [[] for _ in range(n_workers)]
+        self._sent: list[deque[int]] = [deque() for _ in range(n_workers)]
         self._n_ahead = [0] * n_workers
+        self._asked: deque[int] = deque()
+        self._is_receiving = False
         self._timings = self._closed_timings = RoundTimings()
         self._deadline_t = inf
         self._stop_reason: str | None = None
@@ -175,23 +180,38 @@ class Simulator:
     def _feed(self, event: ev.Event) -> None:
         """Give the coordinator an event and execute what it commands.
 
-        Models of a round that leave together are sent together.
+        Models of a round that leave together are sent together, and uploads that cost
+        nothing are there as soon as they are asked for.
         """
-        self.recorder.note_event(event)
+        if self._records_events:
+            self.recorder.note_event(event)
         models: list[do.SendModel] = []
         for command in self._handle(event):
-            if isinstance(command, do.SendModel):
-                models.append(command)
+            kind = type(command)
+            if kind is do.SendModel:
+                models.append(cast(do.SendModel, command))
                 continue
-            if models and isinstance(command, do.UpdateModel):
+            if models and kind is do.UpdateModel:
                 self._send_models(models)
                 models = []
-            self._executors[type(command)](command)
+            self._executors[kind](command)
         if models:
             self._send_models(models)
+        if self._asked and not self._is_receiving:
+            self._receive_all()
+
+    def _receive_all(self) -> None:
+        self._is_receiving = True
+        while self._asked:
+            self._feed_received(self._asked.popleft())
+        self._is_receiving = False
 
     def _feed_in(self, delay_s: float, event: ev.Event) -> None:
         self._agenda.after(delay_s, self._feed, event)
+
+    def _deliver(self, commands: list[do.SendModel]) -> None:
+        for command in commands:
+            self._feed(ev.ModelDelivered(self._agenda.t, command.worker))
 
     def _reach(self, cohort: Cohort) -> None:
         """Let the next worker of a cohort reach its target."""
@@ -250,12 +270,13 @@ class Simulator:
         """Let halted workers answer: with their work, or with nothing."""
         t, working = self._agenda.t, []
         for worker in command.workers:
-            self._agenda.after(0.0, self._feed, ev.ControlDelivered(t, worker))
+            self._feed(ev.ControlDelivered(t, worker))
+        for worker in command.workers:
             task = self._tasks[worker]
             if task is not None and task.round == command.round:
                 working.append(task)
             else:
-                self._answer(worker, command.round, 0, 0, 0.0, (nan,) * 5)
+                self._answer(worker, command.round, 0, 0, (nan,) * 5)
         if working:
             self._stop_workers(working, wants_upload=command.wants_upload)
 
@@ -265,18 +286,18 @@ class Simulator:
         if self._records_updates:
             rows = self._workers.rows(workers, progress, t)
             self.recorder.note_update_rows(rows)
+        for worker in workers:
+            self._end_task(worker)
         columns = (column.tolist() for column in progress)
         for task, n, cut, target_s, injected_s, cancelled_s, idle_s in zip(
             tasks, *columns, strict=True
         ):
-            worker = task.worker
-            self._end_task(worker)
             durations = (target_s, 0.0, injected_s, cancelled_s, idle_s)
             if wants_upload and n:
-                self._agenda.after(0.0, self._upload, task, n, cut, durations)
+                self._upload(task, n, cut, durations, answers_halt=True)
             else:
                 self._training.rest(task, n)
-                self._answer(worker, task.round, n, cut, 0.0, durations)
+                self._answer(task.worker, task.round, n, cut, durations)
 
     def _upload(
         self,
@@ -285,56 +306,43 @@ class Simulator:
         n_cancelled: int,
         durations: Durations,
         *,
-        answers_halt: bool = True,
+        answers_halt: bool,
     ) -> None:
         """Announce an upload and put it on its way."""
-        worker, index = task.worker, task.round
+        worker, t = task.worker, self._agenda.t
         loss_sum = self._training.work(task, n_updates)
-        self._sent[worker].append(index)
+        self._sent[worker].append(task.round)
         if not self._is_free:
-            self._link.begin(self._agenda.t, worker)
-        self._answer(
-            worker,
-            index,
-            n_updates,
-            n_cancelled,
-            loss_sum,
-            durations,
-            has_payload=True,
-            answers_halt=answers_halt,
-        )
-
-    def _answer(
-        self,
-        worker: int,
-        round_index: int,
-        n_updates: int,
-        n_cancelled: int,
-        loss_sum: float,
-        durations: Durations,
-        *,
-        has_payload: bool = False,
-        answers_halt: bool = True,
-    ) -> None:
+            self._link.begin(t, worker)
         event = ev.UploadAnnounced(
-            self._agenda.t + self._control_s,
+            t + self._control_s,
             worker,
-            round_index,
+            task.round,
             n_updates,
             n_cancelled,
-            has_payload,
+            True,
             answers_halt,
             loss_sum,
             durations[0],
         )
         self._send_answer(event, durations)
 
+    def _answer(
+        self, worker: int, index: int, n: int, n_cancelled: int, durations: Durations
+    ) -> None:
+        """Answer a halt without an upload."""
+        t, target_s = self._agenda.t + self._control_s, durations[0]
+        event = ev.UploadAnnounced(
+            t, worker, index, n, n_cancelled, False, True, 0.0, target_s
+        )
+        self._send_answer(event, durations)
+
     def _send_answer(self, event: ev.UploadAnnounced, durations: Durations) -> None:
-        if event.has_payload and not self._control_s:
+        if self._control_s:
+            self._agenda.after(self._control_s, self._take_answer, event, durations)
+        else:
             # At once: the next worker's upload is computed when this one is in the sum.
             self._take_answer(event, durations)
-        else:
-            self._agenda.after(self._control_s, self._take_answer, event, durations)
 
     def _take_answer(self, event: ev.UploadAnnounced, durations: Durations) -> None:
         state = self._coordinator.workers[event.worker]
@@ -350,7 +358,7 @@ class Simulator:
             self._feed_received(worker)
 
     def _feed_received(self, worker: int) -> None:
-        round_index = self._sent[worker].pop(0)
+        round_index = self._sent[worker].popleft()
         is_finite = self._training.is_finite(worker, round_index)
         self._feed(ev.UploadReceived(self._agenda.t, worker, round_index, is_finite))
 
@@ -363,17 +371,19 @@ class Simulator:
 
     def _send_models(self, commands: list[do.SendModel]) -> None:
         """Send the models of one round; their workers begin when they have them."""
-        first, t = commands[0], self._agenda.t
+        t, timings = self._agenda.t, self._timings
         had_t = t + self._download_s
-        if self._timings.first_send_t != self._timings.first_send_t:
-            self._timings.first_send_t = t
-        self._timings.last_delivery_t = had_t
+        if isnan(timings.first_send_t):
+            timings.first_send_t = t
+        timings.last_delivery_t = had_t
+        self._begin(commands, had_t)
+        self._agenda.after(self._download_s, self._deliver, commands)
+
+    def _begin(self, commands: list[do.SendModel], had_t: float) -> None:
+        first, workers = commands[0], [command.worker for command in commands]
         for command in commands:
             self._tasks[command.worker] = command
             self._training.send(command.worker)
-            event = ev.ModelDelivered(had_t, command.worker)
-            self._feed_in(self._download_s, event)
-        workers = [command.worker for command in commands]
         task = Task(
             round=first.round,
             had_t=had_t,
@@ -396,7 +406,7 @@ class Simulator:
     def _receive_upload(self, command: do.ReceiveUpload) -> None:
         worker = command.worker
         if self._is_free:
-            self._agenda.next(self._feed_received, worker)
+            self._asked.append(worker)
             return
         self._n_ahead[worker] -= 1
         if self._n_ahead[worker] >= 0:

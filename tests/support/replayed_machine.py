@@ -128,20 +128,15 @@ class ReplayedMachine(Simulator):
 
     def _send_models(self, commands):
         for command in commands:
-            key = command.worker, command.round
+            key = self._key(command)
             self.number[key] += 1
-            had_t = min(self._task(*key).latest_arrival_t(), self.t + NEVER_S)
+            task = self._task(*key)
+            had_t = min(task.latest_arrival_t(), self.t + NEVER_S)
             self.had_t[key] = max(self.t, had_t)
-            self._download_s = self.had_t[key] - self.t
-            super()._send_models([command])
-
-    def _feed_in(self, delay_s, event):
-        if isinstance(event, ev.ModelDelivered):
-            delivered_t = self._task(*self._key(self._tasks[event.worker])).delivered_t
-            t = self.t + NEVER_S if np.isnan(delivered_t) else delivered_t
-            self._agenda.at(max(t, self.t), self._feed, replace(event, t=t))
-        else:
-            super()._feed_in(delay_s, event)
+            self._begin([command], self.had_t[key])
+            sent_t = task.delivered_t
+            delivered_t = self.t + NEVER_S if np.isnan(sent_t) else max(sent_t, self.t)
+            self._agenda.at(delivered_t, self._deliver, [command])
 
     def _report_progress(self, task, n_updates):
         # A real worker may have gone on before it was looked at.

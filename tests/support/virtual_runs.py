@@ -124,6 +124,7 @@ def parts_of(law, n_workers, *, target_updates=1, **parts):
         "training": NoTraining(),
         "recorder": MemoryRecorder(),
         "records_updates": False,
+        "records_events": True,
         "report": lambda news: None,
     }
     workers = VirtualWorkers(law, n_workers, target_updates)
