@@ -141,7 +141,6 @@ def _build_root(
     first_model = backend.empty(len(initial))
     first_model[...] = backend.to_device(initial)
     evaluation(first_model)
-    n_uploads = config.upload_buffers or job.n_workers
     parts = RootParts(
         backend=backend,
         server_step=build_server_step(config.server_step, backend, len(initial)),
@@ -151,10 +150,22 @@ def _build_root(
         faults=job.faults,
         signals=signals,
         report=progress.report,
-        n_upload_buffers=job.n_workers if config.deterministic else n_uploads,
+        n_upload_buffers=_n_upload_buffers(job),
         blocks=_has_core_of_its_own(config.wait, world),
     )
     return Root(world.comm, build_coordinator(job, job.config.alive_interval), parts)
+
+
+def _n_upload_buffers(job: Job) -> int:
+    """Return how many uploads the root may hold at a time.
+
+    In deterministic order all uploads of a round are held until it closes: fewer
+    places than K would never close it.
+    """
+    config = job.config
+    if config.deterministic:
+        return max(job.n_workers, config.wait_for or 0)
+    return config.upload_buffers or job.n_workers
 
 
 def _has_core_of_its_own(wait: str, world: World) -> bool:
