@@ -2,11 +2,12 @@
 
 from stsyn_mpi._version import __version__
 
-__all__ = ["TrainConfig", "__version__", "open_run", "train"]
+__all__ = ["TrainConfig", "__version__", "open_run", "simulate", "train"]
 
 _HOMES = {
     "TrainConfig": "stsyn_mpi.config",
     "open_run": "stsyn_mpi.runfile.reader",
+    "simulate": "stsyn_mpi.api",
     "train": "stsyn_mpi.api",
 }
 

@@ -1,4 +1,4 @@
-"""The same training from Python, in a script that mpirun starts."""
+"""The same from Python: training in a script that mpirun starts, and simulation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from stsyn_mpi.mpi.launch import launched_by_mpi, limit_blas
 from stsyn_mpi.refusal import refuse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stsyn_mpi.assembly import ModelFactory
 
 
@@ -51,3 +53,36 @@ def _train(model: str | ModelFactory, data: str, options: dict[str, Any]) -> int
     from stsyn_mpi.run import run_rank
 
     return run_rank(config, None if isinstance(model, str) else model)
+
+
+def simulate(
+    model: str | ModelFactory = "mlp", data: str = "digits", **options: Any
+) -> Path:
+    """Train under a virtual clock, in this process.
+
+    Parameters
+    ----------
+    model, data
+        As for `train`.
+    **options
+        Any field of `SimulateConfig`, such as ``workers=20``,
+        ``delay="exponential:mean=20ms"`` or ``network="constant:cost=100ms"``.
+
+    Returns
+    -------
+    Path
+        The complete run file, for `open_run`.
+
+    Raises
+    ------
+    InputError
+        If an option does not fit; nothing is written then.
+    RunFailure
+        If the run file cannot be written, or local updates take no time.
+    """
+    from stsyn_mpi.run_simulation import simulate as run
+    from stsyn_mpi.simulate_config import SimulateConfig
+
+    name = {"model": model} if isinstance(model, str) else {}
+    config = SimulateConfig.from_sources(None, {"data": data, **name, **options})
+    return run(config, make_model=None if isinstance(model, str) else model).path

@@ -17,8 +17,10 @@ _LINE_INTERVAL_S = 1.0
 LOG = logging.getLogger("stsyn_mpi")
 
 
-def set_up_logging(config: TrainConfig, rank: int) -> None:
+def set_up_logging(config: TrainConfig, rank: int | None) -> None:
     """Log to stderr, and to ``LOG_DIR/rank-R.log`` where that is asked for.
+
+    A simulated run (``rank`` None) logs to ``LOG_DIR/simulation.log``.
 
     Raises
     ------
@@ -28,13 +30,15 @@ def set_up_logging(config: TrainConfig, rank: int) -> None:
     LOG.setLevel(config.log_level.upper())
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if config.log_dir is not None:
-        path = Path(config.log_dir) / f"rank-{rank:04d}.log"
+        name = "simulation" if rank is None else f"rank-{rank:04d}"
+        path = Path(config.log_dir) / f"{name}.log"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(path))
         except OSError as error:
             raise InputError(f"--log-dir: cannot write {path}: {error}") from None
-    where = f"rank {rank} ({socket.gethostname()})"
+    who = "simulation" if rank is None else f"rank {rank}"
+    where = f"{who} ({socket.gethostname()})"
     for handler in handlers:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {where}: %(message)s"))
         LOG.addHandler(handler)

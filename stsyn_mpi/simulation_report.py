@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from stsyn_mpi.progress import LOG, Progress, set_up_logging
-from stsyn_mpi.simulate import simulate
+from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.simulate_config import SimulateConfig
 
 
@@ -17,7 +17,7 @@ def run_and_tell(config: SimulateConfig) -> int:
     InputError, RunFailure
         As `simulate`.
     """
-    set_up_logging(config, 0)
+    set_up_logging(config, None)
     progress = Progress(config)
     start_t = time.perf_counter()
     result = simulate(config, report=progress.report)
