@@ -1,15 +1,18 @@
 """From what coordinator and driver know of a round to a row of the run file."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from operator import attrgetter
 
 import numpy as np
 
 from stsyn_mpi.protocol.events import Event
 from stsyn_mpi.protocol.journal import to_line
 from stsyn_mpi.protocol.records import RoundRecord
-from stsyn_mpi.runfile.writer import Row, RunWriter
+from stsyn_mpi.runfile.blocks import RoundBlock
+from stsyn_mpi.runfile.writer import RunWriter
 
 _SAME_IN_ROW = (
     "round",
@@ -31,7 +34,11 @@ _SAME_IN_ROW = (
     "target_updates",
     "wait_for",
 )
-_WORKER_DURATIONS = ("target_s", "compute_s", "injected_s", "cancelled_s", "idle_s")
+_same_in_row = attrgetter(*_SAME_IN_ROW)
+
+_BATCH_ROUNDS = 512
+_BATCH_ENTRIES = 1 << 18
+_BATCH_S = 1.0
 
 
 @dataclass(slots=True)
@@ -47,6 +54,9 @@ class RoundTimings:
 class RunRecorder:
     """Collects what belongs to a round and commits it as one row.
 
+    In batches it commits hundreds of short rounds at once, but never holds a closed
+    round back for much longer than a second, nor more than some megabytes.
+
     Parameters
     ----------
     writer
@@ -59,6 +69,9 @@ class RunRecorder:
         From round index to the local learning rate.
     records_events
         Whether `note_event` keeps anything.
+    in_batches
+        Whether rounds are committed in batches, for machines that make thousands of
+        rounds a second.
     """
 
     def __init__(
@@ -69,19 +82,24 @@ class RunRecorder:
         learning_rate: Callable[[int], float],
         *,
         records_events: bool,
+        in_batches: bool = False,
     ) -> None:
         self.writer = writer
         self._model_bytes = model_bytes
         self._learning_rate = learning_rate
         self._records_events = records_events
-        self._durations = {name: np.full(n_workers, nan) for name in _WORKER_DURATIONS}
+        self._in_batches = in_batches
+        self._n_workers = n_workers
+        self._durations: dict[int, tuple[float, ...]] = {}
         self._events: list[str] = []
-        self._pending: Row | None = None
+        self._block = RoundBlock(n_workers)
+        self._n_kept, self._committed_t = 0, time.monotonic()
 
     def note_event(self, event: Event) -> None:
         """Keep an event for the group ``/events``, if events are recorded."""
         if self._records_events:
             self._events.append(to_line(event))
+            self._n_kept += 1
 
     def note_durations(self, worker: int, seconds: Sequence[float]) -> None:
         """Keep a worker's durations of the open round, in the order of the wire.
@@ -89,10 +107,10 @@ class RunRecorder:
         Those of several answers of a round add up; the time to the target is the
         last one's.
         """
-        for name, value in zip(_WORKER_DURATIONS, seconds, strict=True):
-            durations = self._durations[name]
-            is_first = name == "target_s" or isnan(durations[worker])
-            durations[worker] = value if is_first else durations[worker] + value
+        earlier = self._durations.get(worker)
+        if earlier is not None:
+            seconds = _both(earlier, seconds)
+        self._durations[worker] = tuple(seconds)
 
     def note_updates(self, worker: int, round_index: int, rows: np.ndarray) -> None:
         """Keep times of local updates, shape (n, 4): start, injected, work, completed.
@@ -101,10 +119,11 @@ class RunRecorder:
         """
         table = np.empty((len(rows), rows.shape[1] + 2))
         table[:, 0], table[:, 1], table[:, 2:] = round_index, worker, rows
-        self.writer.append_updates(table)
+        self.note_update_rows(table)
 
     def note_update_rows(self, rows: np.ndarray) -> None:
         """Keep rows of `RunWriter.append_updates`, shape (n, 6)."""
+        self._n_kept += len(rows)
         self.writer.append_updates(rows)
 
     def flush_events(self) -> None:
@@ -114,44 +133,65 @@ class RunRecorder:
             self._events = []
 
     def close_round(self, record: RoundRecord, timings: RoundTimings) -> None:
-        """Make the row of a closed round, commit the one before, start afresh.
+        """Make the row of a closed round, commit what is due, start afresh.
 
         The row itself waits for `commit`: writing takes longer than making it, and
         who drives the round knows a better moment.
         """
-        self.commit()
-        first_send_t = timings.first_send_t
-        row: Row = {name: getattr(record, name) for name in _SAME_IN_ROW}
-        row = {
-            **row,
+        if self._is_due():
+            self.commit()
+        self._block.add(self._row(record, timings), record, self._durations)
+        self._durations = {}
+        self._n_kept += self._n_workers
+
+    def _is_due(self) -> bool:
+        if not self._in_batches:
+            return len(self._block) > 0
+        return (
+            len(self._block) >= _BATCH_ROUNDS
+            or self._n_kept >= _BATCH_ENTRIES
+            or time.monotonic() - self._committed_t > _BATCH_S
+        )
+
+    def _row(self, record: RoundRecord, timings: RoundTimings) -> dict[str, float]:
+        first_send_t, n_bytes = timings.first_send_t, self._model_bytes
+        return {
+            **dict(zip(_SAME_IN_ROW, _same_in_row(record), strict=True)),
             "wall_s": timings.complete_t,
             # Work held back from the round before may be there at its start.
-            "kth_arrival_s": np.maximum(record.kth_arrival_t - first_send_t, 0.0),
+            "kth_arrival_s": max(record.kth_arrival_t - first_send_t, 0.0),
             "collect_s": record.collected_t - record.closed_t,
             "aggregate_s": timings.aggregate_s,
             "broadcast_s": timings.last_delivery_t - first_send_t,
-            "bytes_up": record.models_up * self._model_bytes,
-            "bytes_down": record.models_down * self._model_bytes,
+            "bytes_up": record.models_up * n_bytes,
+            "bytes_down": record.models_down * n_bytes,
             "lr": self._learning_rate(record.round),
-            "worker_updates": np.asarray(record.worker_updates),
-            "worker_status": np.asarray(record.worker_status),
-            "worker_staleness": np.asarray(record.worker_staleness),
-            **{f"worker_{name}": a.copy() for name, a in self._durations.items()},
+            "test_loss": nan,
+            "test_accuracy": nan,
+            "eval_s": nan,
         }
-        self._pending = row
-        for array in self._durations.values():
-            array.fill(nan)
 
     def commit(self) -> None:
-        """Commit the row of the last closed round, if that is still to be done."""
-        if self._pending is not None:
+        """Commit the rows of closed rounds that are not committed yet."""
+        if len(self._block):
             self.flush_events()
-            row, self._pending = self._pending, None
-            self.writer.commit_round(row)
+            block, self._block = self._block, RoundBlock(self._n_workers)
+            self.writer.commit_columns(block.columns())
+            self._n_kept, self._committed_t = 0, time.monotonic()
 
     def fill_evaluation(
         self, round_index: int, loss: float, accuracy: float, eval_s: float
     ) -> None:
         """Fill the evaluation of a closed round's model in (mean loss, share, s)."""
-        self.commit()
-        self.writer.fill_evaluation(round_index, loss, accuracy, eval_s)
+        place = round_index - self.writer.n_rounds
+        if place < 0:
+            self.writer.fill_evaluation(round_index, loss, accuracy, eval_s)
+            return
+        row = self._block.rows[place]
+        row["test_loss"], row["test_accuracy"], row["eval_s"] = loss, accuracy, eval_s
+
+
+def _both(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Return the durations of two answers: their sums, and the later target time."""
+    sums = [b if isnan(a) else a + b for a, b in zip(first, second, strict=True)]
+    return [second[0], *sums[1:]]

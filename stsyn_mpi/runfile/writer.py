@@ -157,11 +157,33 @@ class RunWriter:
 
     def commit_rounds(self, rows: Sequence[Row]) -> None:
         """Commit several rounds at the cost of one; see `commit_round`."""
-        rounds = [row["round"] for row in rows]
-        expected = list(range(self.n_rounds, self.n_rounds + len(rows)))
+        self._check_rounds([row["round"] for row in rows])
+        blocks = self._columns.blank(len(rows))
+        for i, row in enumerate(rows):
+            for name, value in row.items():
+                _fill_in(blocks, name, i, value)
+        self._commit(blocks)
+
+    def commit_columns(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Commit several rounds by their columns; see `commit_round`.
+
+        Parameters
+        ----------
+        columns : mapping
+            Column name to array of shape (n,), or (n, n_workers) for worker columns.
+        """
+        self._check_rounds(columns["round"].tolist())
+        blocks = self._columns.blank(len(columns["round"]))
+        for name, values in columns.items():
+            _fill_in(blocks, name, slice(None), values)
+        self._commit(blocks)
+
+    def _check_rounds(self, rounds: Sequence[Value]) -> None:
+        expected = list(range(self.n_rounds, self.n_rounds + len(rounds)))
         if rounds != expected:
             raise ValueError(f"rounds {rounds} committed, {expected} come next")
-        blocks = self._blocks(rows)
+
+    def _commit(self, blocks: Mapping[str, np.ndarray]) -> None:
         with self._reporting():
             self._columns.append(blocks)
             self._write_side_tables()
@@ -273,16 +295,6 @@ class RunWriter:
     ) -> None:
         self.close()
 
-    def _blocks(self, rows: Sequence[Row]) -> dict[str, np.ndarray]:
-        blocks = self._columns.blank(len(rows))
-        for i, row in enumerate(rows):
-            for name, value in row.items():
-                if name not in COLUMN_BY_NAME:
-                    raise KeyError(f"{name!r} is no column of a run file")
-                if name != "round":
-                    _fill_in(blocks[name], i, value, name)
-        return blocks
-
     def _write_side_tables(self) -> None:
         """Write updates and events; the flush between data and scales orders both."""
         self._updates.write_data()
@@ -309,11 +321,17 @@ class RunWriter:
             ) from error
 
 
-def _fill_in(block: np.ndarray, i: int, value: Value, name: str) -> None:
-    array = np.asarray(value)
-    if array.shape != block.shape[1:]:
-        expected = block.shape[1:]
+def _fill_in(
+    blocks: Mapping[str, np.ndarray], name: str, place: int | slice, value: Value
+) -> None:
+    if name == "round":
+        return
+    if name not in COLUMN_BY_NAME:
+        raise KeyError(f"{name!r} is no column of a run file")
+    array, block = np.asarray(value), blocks[name]
+    expected = block[place].shape
+    if array.shape != expected:
         raise ValueError(f"{name}: shape {array.shape}, expected {expected}")
     if block.dtype.kind == "i" and array.dtype.kind not in "iub":
         raise TypeError(f"{name}: {array.dtype} in an integer column")
-    block[i] = array
+    block[place] = array

@@ -52,7 +52,8 @@ def test_rounds_in_one_batch_equal_rounds_one_by_one(make_writer):
     for row in rows:
         one_by_one.commit_round(row)
     batch.commit_rounds(rows[:2])
-    batch.commit_rounds(rows[2:])
+    columns = {name: np.array([row[name] for row in rows[2:]]) for name in rows[0]}
+    batch.commit_columns(columns)
     with open_run(one_by_one.path) as a, open_run(batch.path) as b:
         for column in COLUMNS:
             np.testing.assert_array_equal(a[column.name], b[column.name])
@@ -73,6 +74,8 @@ def test_a_wrong_row_is_an_error_and_leaves_nothing_behind(make_writer, row, err
     writer = make_writer()
     with pytest.raises(error):
         writer.commit_round(row)
+    with pytest.raises(error):
+        writer.commit_columns({name: np.array([row[name]]) for name in row})
     writer.commit_round(full_row(0))
     with open_run(writer.path) as run:
         assert run.n_rounds == 1
