@@ -216,6 +216,7 @@ def _build_simulator(
         model_bytes,
         job.learning_rate(),
         records_events=config.record_events,
+        in_batches=True,
     )
     parts = VirtualParts(
         workers=VirtualWorkers(law, job.n_workers, config.target_updates),
