@@ -1,4 +1,5 @@
 from math import inf, isnan
+from random import Random
 
 import pytest
 
@@ -43,6 +44,15 @@ def test_no_times_but_zero_give_no_limit():
 def test_the_oldest_of_256_times_is_forgotten():
     assert learned([100.0] * 300 + [1.0] * 256) == learned([1.0] * 256)
     assert learned([100.0] * 300 + [1.0] * 200) > learned([1.0] * 256)
+
+
+def test_the_limit_follows_the_last_256_times():
+    rng, patience, times = Random(5), Patience(0.0), []
+    for n in range(1500):
+        times.append(1.0 + (rng.random() < n % 500 / 500))
+        patience.learn(times[-1])
+        if n % 10 == 9:
+            assert patience.limit_s == learned(times[-256:], n_first=8)
 
 
 def test_order_of_times_does_not_matter():
