@@ -25,6 +25,7 @@ from stsyn_mpi.mpi.wire import Field, Kind, rank_of
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator
+from stsyn_mpi.runfile.durations import DurationsBook
 from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
 from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
 from stsyn_mpi.training.global_model import GlobalModel
@@ -107,7 +108,7 @@ class Root:
         self.end_workers: tuple[int, ...] = ()
         self._finish: do.Finish | None = None
         self._steps: deque[tuple[int, float]] = deque()
-        self._held_durations: dict[int, list[float]] = {}
+        self._durations = DurationsBook(coordinator, parts.recorder)
         self._executors: dict[type, Callable[[Any], None]] = {
             do.SendModel: self._send_model,
             do.HaltWorkers: self._halt_workers,
@@ -227,7 +228,8 @@ class Root:
             rows = wire.rows_of(message)
             self._parts.recorder.note_updates(worker, round_index, rows)
         if kind is Kind.ANSWER:
-            self._note_durations(worker, round_index, wire.durations_of(message))
+            durations = wire.durations_of(message)
+            self._durations.note(worker, round_index, durations)
             return wire.answer_event(message, worker, t)
         if kind is Kind.REPORT:
             n_updates = wire.whole(message, Field.N_UPDATES)
@@ -242,25 +244,6 @@ class Root:
 
     def _is_late(self, worker: int) -> bool:
         return self._coordinator.workers[worker].is_late
-
-    def _note_durations(
-        self, worker: int, round_index: int, durations: list[float]
-    ) -> None:
-        """Keep the durations of an answer for the row in which its work counts."""
-        state = self._coordinator.workers[worker]
-        if not state.is_working or state.is_late or round_index != state.base_round:
-            return
-        if self._coordinator.is_ahead(state):
-            self._held_durations[worker] = durations
-        else:
-            self._parts.recorder.note_durations(worker, durations)
-
-    def _release_durations(self) -> None:
-        """Note the durations of answers that are held back no longer."""
-        for worker in list(self._held_durations):
-            if not self._coordinator.workers[worker].is_working:
-                durations = self._held_durations.pop(worker)
-                self._parts.recorder.note_durations(worker, durations)
 
     def _look_around(self, *, is_idle: bool) -> None:
         """Serve what does not arrive as a message: signals, evaluations, time."""
@@ -356,7 +339,7 @@ class Root:
 
     def _record_round(self, command: do.RecordRound) -> None:
         self._parts.recorder.close_round(command.record, self._closed_timings)
-        self._release_durations()
+        self._durations.release()
         self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:

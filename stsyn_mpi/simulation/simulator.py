@@ -19,6 +19,7 @@ from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator
 from stsyn_mpi.protocol.plan import AtTarget
 from stsyn_mpi.protocol.records import RoundRecord
+from stsyn_mpi.runfile.durations import DurationsBook
 from stsyn_mpi.runfile.recorder import RoundTimings
 from stsyn_mpi.simulation.agenda import Agenda
 from stsyn_mpi.simulation.cohort import Cohort
@@ -107,7 +108,8 @@ class Simulator:
 
     def __init__(self, coordinator: Coordinator, parts: VirtualParts) -> None:
         n_workers = coordinator.terms.n_workers
-        self._coordinator, self._handle = coordinator, coordinator.handle
+        self._handle = coordinator.handle
+        self._durations = DurationsBook(coordinator, parts.recorder)
         self._workers, self._training = parts.workers, parts.training
         self.recorder, self._report = parts.recorder, parts.report
         self._records_updates = parts.records_updates
@@ -345,10 +347,7 @@ class Simulator:
             self._take_answer(event, durations)
 
     def _take_answer(self, event: ev.UploadAnnounced, durations: Durations) -> None:
-        state = self._coordinator.workers[event.worker]
-        is_open = event.round == self._coordinator.round.view.round_index
-        if is_open and state.is_working and not state.is_late:
-            self.recorder.note_durations(event.worker, durations)
+        self._durations.note(event.worker, event.round, durations)
         self._feed(event)
 
     def _upload_arrives(self, worker: int) -> None:
@@ -442,6 +441,7 @@ class Simulator:
 
     def _record_round(self, command: do.RecordRound) -> None:
         self.recorder.close_round(command.record, self._closed_timings)
+        self._durations.release()
         self._report(command)
 
     def _end_workers(self, command: do.EndWorkers) -> None:
