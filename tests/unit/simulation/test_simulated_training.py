@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scheme_runs import SERVED, TEXTS, check_run
 
-from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.run_simulation import simulate
+from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.strategies import strategy_names
 
