@@ -21,14 +21,25 @@ _START_REPEATS = 3
 Figures = dict[str, float]
 
 
+def measure_all(folder: Path, n_rounds: int) -> Figures:
+    """Start, idle CPU, and the overhead of so many rounds."""
+    figures = measure_start(folder) | measure_idle(folder)
+    return figures | measure_overhead(folder, n_rounds)
+
+
+def write_images(folder: Path) -> Path:
+    """Write 9000 synthetic images of 28x28 and return the file."""
+    data = folder / "images.h5"
+    write_data_file(data, synthetic(8000, 1000, (28, 28, 1), 10, 0.4, 0))
+    return data
+
+
 def measure_overhead(folder: Path, n_rounds: int) -> Figures:
     """Median and 90 % quantile of the round overhead, milliseconds.
 
     MLP 784-128-10, batch 32, 8 workers, K=5, U=10, Exp(20 ms) per update.
     """
-    data = folder / "images.h5"
-    write_data_file(data, synthetic(8000, 1000, (28, 28, 1), 10, 0.4, 0))
-    out = folder / "overhead.h5"
+    data, out = write_images(folder), folder / "overhead.h5"
     run_to_end(
         folder,
         *_COMMON,

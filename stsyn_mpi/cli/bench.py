@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,21 +27,29 @@ _MEANING = {
     type=click.IntRange(2, 100_000),
     help="Rounds of the overhead's run.",
 )
+@click.option("--simulation", is_flag=True, help="Measure the virtual machine instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bench(rounds: int, as_json: bool) -> None:
+def bench(rounds: int, simulation: bool, as_json: bool) -> None:
     """Measure round overhead, idle CPU and start-up with 8 workers here.
 
     The overhead is the measured round time less the K-th smallest of the times that
     the workers' first U updates really took. It takes about a minute.
+
+    With --simulation: rounds a second without training by number of workers, and the
+    share of arithmetic with it, in processor time. About two minutes.
     """
-    from stsyn_mpi.bench.measures import measure_idle, measure_overhead, measure_start
+    from stsyn_mpi.mpi.launch import limit_blas
+
+    limit_blas(os.environ, 1)
+    from stsyn_mpi.bench.measures import measure_all
+    from stsyn_mpi.bench.simulation import measure_simulation
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures = measure_start(folder) | measure_idle(folder)
-        figures |= measure_overhead(folder, rounds)
+        measured = measure_simulation if simulation else measure_all
+        figures = measured(folder, rounds)
     if as_json:
         click.echo(json.dumps(figures))
         return
     for key, value in figures.items():
-        click.echo(f"{_MEANING[key]:<40} {value:8.3f}")
+        click.echo(f"{_MEANING.get(key, key):<40} {value:8.3f}")
