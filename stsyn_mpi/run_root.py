@@ -18,6 +18,7 @@ from stsyn_mpi.assembly import (
     build_evaluation,
     complaint_of,
 )
+from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import (
     EXIT_DONE,
@@ -85,6 +86,8 @@ def run_root(
         root = _build_root(world, job, writer, evaluation, initial, signals, progress)
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
+        if (caveat := bias_of(job.config)) is not None:
+            LOG.warning("%s", caveat)
         LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
         outcome = _collect(root, writer, progress)
     except BaseException as error:

@@ -19,6 +19,7 @@ from stsyn_mpi.assembly import (
     build_coordinator,
     build_evaluation,
 )
+from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.preflight import check_run_file
@@ -71,6 +72,7 @@ class Simulated:
 def simulate(
     config: SimulateConfig,
     *,
+    begin: Callable[[TrainConfig, Network], None] | None = None,
     report: Report | None = None,
     make_model: ModelFactory | None = None,
 ) -> Simulated:
@@ -82,6 +84,9 @@ def simulate(
     ----------
     config
         With ``workers`` given; without ``out`` the file gets a new name.
+    begin
+        Called with the resolved configuration and the network when all has been found
+        to fit.
     report
         Called with each closed round and each evaluation.
     make_model
@@ -100,6 +105,8 @@ def simulate(
     check_run_file(out, force=config.force)
     training, n_params = _build_training(job, timing_only=config.timing_only)
     with _open_writer(job, out) as writer:
+        if begin is not None:
+            begin(job.config, network)
         simulator = _build_simulator(
             job, network, law, training, n_params, writer, report
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+from stsyn_mpi.caveats import bias_of
+from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.progress import LOG, Progress, set_up_logging
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.simulation.network import Network
 
 
 def run_and_tell(config: SimulateConfig) -> int:
@@ -20,7 +23,7 @@ def run_and_tell(config: SimulateConfig) -> int:
     set_up_logging(config, None)
     progress = Progress(config)
     start_t = time.perf_counter()
-    result = simulate(config, report=progress.report)
+    result = simulate(config, begin=_introduce, report=progress.report)
     LOG.info("%s", progress.line())
     finish = result.finish
     LOG.info(
@@ -32,3 +35,17 @@ def run_and_tell(config: SimulateConfig) -> int:
         result.path,
     )
     return result.exit_code
+
+
+def _introduce(config: TrainConfig, network: Network) -> None:
+    if (caveat := bias_of(config)) is not None:
+        LOG.warning("%s", caveat)
+    LOG.info(
+        "%s with M=%d, K=%d, U=%d; delay %s; communication: %s",
+        config.strategy,
+        config.workers,
+        config.wait_for,
+        config.target_updates,
+        config.delay,
+        network.words,
+    )
