@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from stsyn_mpi.analysis.communication import words_of
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.progress import LOG, Progress, set_up_logging
@@ -41,11 +42,11 @@ def _introduce(config: TrainConfig, network: Network) -> None:
     if (caveat := bias_of(config)) is not None:
         LOG.warning("%s", caveat)
     LOG.info(
-        "%s with M=%d, K=%d, U=%d; delay %s; communication: %s",
+        "%s with M=%d, K=%d, U=%d; delay %s; %s",
         config.strategy,
         config.workers,
         config.wait_for,
         config.target_updates,
         config.delay,
-        network.words,
+        words_of(network),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stsyn_mpi.simulation.network import parse_network
+from stsyn_mpi.simulation.network import Network, parse_network
 
 REAL = "real communication"
 
@@ -18,8 +18,12 @@ def network_words(network: str) -> str:
     InputError
         If there is no such network.
     """
-    parsed = parse_network(network)
-    return parsed.words if parsed.is_free else f"communication {parsed.words}"
+    return words_of(parse_network(network))
+
+
+def words_of(network: Network) -> str:
+    """Return words for a network."""
+    return network.words if network.is_free else f"communication {network.words}"
 
 
 def communication_words(config: Mapping[str, Any], clock: str) -> str:
