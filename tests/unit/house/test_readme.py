@@ -25,21 +25,29 @@ ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 
 
-def lines() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines()]
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
-def stsyn_lines() -> list[str]:
-    found = [line for line in lines() if "stsyn-mpi " in line and "pip" not in line]
-    assert found
-    return found
+def lines(page: str = README) -> list[str]:
+    whole = [block.replace("\\\n", " ") for block in blocks("sh", page)]
+    return [line for block in whole for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("line", stsyn_lines())
+def stsyn_lines(page: str = README) -> list[str]:
+    return [line for line in lines(page) if "stsyn-mpi " in line and "pip" not in line]
+
+
+def all_stsyn_lines() -> list[str]:
+    found = [line for page in (README, *PAGES.values()) for line in stsyn_lines(page)]
+    assert len(found) > len(PAGES)
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("line", all_stsyn_lines())
 def test_commands_and_their_options_exist(line):
     words = shlex.split(line, comments=True)
     words = words[next(i for i, w in enumerate(words) if w.endswith("stsyn-mpi")) + 1 :]
@@ -121,3 +129,12 @@ def test_names_that_the_example_imports_exist():
         if isinstance(node, ast.ImportFrom) and node.module != "stsyn_mpi.run":
             module = importlib.import_module(node.module)
             assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+def test_the_python_of_the_simulation_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python", PAGES["simulation.md"])
+    exec(compile(code, "docs/simulation.md", "exec"), {})
+    seconds, accuracy = capsys.readouterr().out.split()
+    assert float(seconds) > 1.0
+    assert float(accuracy) > 0.8
