@@ -92,13 +92,13 @@ class VirtualWorkers:
         self._targets = np.ones(n_workers, dtype=np.int64)
         self._most = np.full(n_workers, _NO_TARGET)
         self._width = _width_for(target_updates)
-        # Seconds from the model to the end of each update; a view of a block where all
-        # workers started together.
-        self._ends = np.zeros((n_workers, self._width))
+        # Column n: seconds from the model to the end of the n-th update, 0 for n = 0.
+        # A view of a block where all workers started together.
+        self._ends = np.zeros((n_workers, self._width + 1))
         self._is_view = False
         self._longer: dict[int, np.ndarray] = {}
         self._n_beyond = 0
-        self._block_start, self._block = 0, np.zeros((0, n_workers, self._width))
+        self._block_start, self._block = 0, np.zeros((0, 0, 0))
 
     def begin(self, workers: Sequence[int], task: Task) -> np.ndarray:
         """Let workers start on a model.
@@ -115,30 +115,31 @@ class VirtualWorkers:
         numpy.ndarray
             Virtual seconds at which each completes its target, shape (n,).
         """
-        often_beyond = self._n_beyond > self._n_workers
-        if max(task.targets) > self._width or often_beyond:
-            self._widen(max(self._width, *task.targets))
+        targets = np.array(task.targets)
+        most, often_beyond = int(targets.max()), self._n_beyond > self._n_workers
+        if most > self._width or often_beyond:
+            self._widen(max(self._width, most))
+        if self._longer:
+            for worker in self._longer.keys() & set(workers):
+                del self._longer[worker]
         group = self._group(workers)
-        for worker in self._longer.keys() & set(workers) if self._longer else ():
-            del self._longer[worker]
         self._first[group] = task.first_updates
         if isinstance(group, slice):
             self._ends, self._is_view = self._block_of(task.round), True
         else:
             self._draw_some(group, task.round)
         self._had_t[group], self._rounds[group] = task.had_t, task.round
-        self._targets[group] = task.targets
-        self._most[group] = task.targets if task.stops_at_target else _NO_TARGET
-        rows = self._everyone[group]
-        ends: np.ndarray = self._ends[rows, self._targets[group] - 1]
+        self._targets[group] = targets
+        self._most[group] = targets if task.stops_at_target else _NO_TARGET
+        ends: np.ndarray = self._ends[self._everyone[group], targets]
         return task.had_t + ends
 
     def end_of(self, worker: int, n_updates: int) -> float:
         """Return the virtual second at which a worker completes that update."""
         ends = self._longer.get(worker, self._ends[worker])
-        while len(ends) < n_updates:
+        while len(ends) <= n_updates:
             ends = self._extend(worker, ends)
-        return float(self._had_t[worker] + ends[n_updates - 1])
+        return float(self._had_t[worker] + ends[n_updates])
 
     def finish(self, worker: int, t: float) -> tuple[float, float]:
         """End the work of a worker that stops at its target, reached at ``t``.
@@ -148,7 +149,7 @@ class VirtualWorkers:
         target_s, idle_s
             As the run file has them.
         """
-        target_s = float(self._ends[worker, self._targets[worker] - 1])
+        target_s = float(self._ends[worker, self._targets[worker]])
         idle_s = float(self._had_t[worker] - self._free_t[worker])
         self._free_t[worker] = t
         return target_s, idle_s
@@ -163,11 +164,12 @@ class VirtualWorkers:
         A worker whose model comes only later has done nothing.
         """
         group = self._group(workers)
-        ends, most = self._had_t[group, None] + self._ends[group], self._most[group]
-        n_updates = np.count_nonzero(ends <= t, axis=1)
-        if n_updates.max() == self._width:
+        had_t, ends, most = self._had_t[group], self._ends[group], self._most[group]
+        # The start counts as the 0th update.
+        n_updates = np.add.reduce(had_t[:, None] + ends <= t, axis=1) - 1
+        if np.maximum.reduce(n_updates) == self._width:
             self._count_beyond(workers, n_updates, most, t)
-        n_updates = np.minimum(n_updates, most)
+        n_updates = np.minimum(np.maximum(n_updates, 0), most)
         return self._progress(self._everyone[group], n_updates, t)
 
     def rows(self, workers: Sequence[int], progress: Progress, t: float) -> np.ndarray:
@@ -189,19 +191,17 @@ class VirtualWorkers:
             ]
             return np.concatenate(parts)
         n_rows = n_updates + progress.n_cancelled
-        ends = self._ends[group, : n_rows.max()].copy()
+        ends = self._ends[group, : n_rows.max() + 1].copy()
         cut = np.flatnonzero(progress.n_cancelled)
-        ends[cut, n_updates[cut]] = (t - self._had_t[group])[cut]
-        columns = np.arange(ends.shape[1])
+        ends[cut, n_rows[cut]] = (t - self._had_t[group])[cut]
+        columns = np.arange(ends.shape[1] - 1)
         is_there = columns < n_rows[:, None]
         rows = np.zeros((int(n_rows.sum()), 6))
         rows[:, 0] = np.repeat(self._rounds[group], n_rows)
         rows[:, 1] = np.repeat(self._everyone[group], n_rows)
-        starts = np.zeros_like(ends)
-        starts[:, 1:] = ends[:, :-1]
-        rows[:, 2] = starts[is_there]
+        rows[:, 2] = ends[:, :-1][is_there]
         # A halt at the end of an update is on either side of it by a rounding error.
-        rows[:, 3] = np.maximum(ends - starts, 0.0)[is_there]
+        rows[:, 3] = np.maximum(ends[:, 1:] - ends[:, :-1], 0.0)[is_there]
         rows[:, 5] = (columns < n_updates[:, None])[is_there]
         return rows
 
@@ -212,33 +212,39 @@ class VirtualWorkers:
     # Draws
 
     def _widen(self, target: int) -> None:
+        """Draw more updates at first, also for those who are at work."""
         self._width, self._n_beyond = _width_for(target), 0
-        wider = np.full((self._n_workers, self._width), np.inf)
-        wider[:, : self._ends.shape[1]] = self._ends
-        self._ends, self._is_view = wider, False
+        self._ends, self._is_view = np.zeros((self._n_workers, self._width + 1)), False
+        for worker in range(self._n_workers):
+            self._draw(worker)
         self._block = self._block[:0]
+
+    def _draw(self, worker: int) -> None:
+        at, first = int(self._rounds[worker]), int(self._first[worker])
+        draws = self._law.draw_updates(worker, at, first, self._width)
+        np.cumsum(draws, out=self._ends[worker, 1:])
 
     def _draw_some(self, group: np.ndarray, round_index: int) -> None:
         if self._is_view:
             self._ends, self._is_view = self._ends.copy(), False
-        first = self._first[group]
-        if len(group) * _SHARE_IN_BLOCK >= self._n_workers and not first.any():
+        is_fresh = not self._first[group].any()
+        if len(group) * _SHARE_IN_BLOCK >= self._n_workers and is_fresh:
             self._ends[group] = self._block_of(round_index)[group]
             return
-        for worker, at in zip(group.tolist(), first.tolist(), strict=True):
-            draws = self._law.draw_updates(worker, round_index, at, self._width)
-            np.cumsum(draws, out=self._ends[worker])
+        self._rounds[group] = round_index
+        for worker in group.tolist():
+            self._draw(worker)
 
     def _block_of(self, round_index: int) -> np.ndarray:
-        """Return the ends of a round's updates since the model, shape (M, width)."""
+        """Return the ends of a round's updates since the model, shape (M, width+1)."""
         at = round_index - self._block_start
         if not 0 <= at < len(self._block):
-            n_rounds = max(1, _BLOCK_DRAWS // (self._n_workers * self._width))
-            draws = self._law.draw_rounds(
-                round_index, n_rounds, self._n_workers, self._width
-            )
+            width, n_workers = self._width, self._n_workers
+            n_rounds = max(1, _BLOCK_DRAWS // (n_workers * width))
+            draws = self._law.draw_rounds(round_index, n_rounds, n_workers, width)
             self._block_start, at = round_index, 0
-            self._block = np.cumsum(draws, axis=2)
+            self._block = np.zeros((n_rounds, n_workers, width + 1))
+            np.cumsum(draws, axis=2, out=self._block[:, :, 1:])
         ends: np.ndarray = self._block[at]
         return ends
 
@@ -251,10 +257,10 @@ class VirtualWorkers:
             If they take no time: it would never end.
         """
         round_index = int(self._rounds[worker])
-        first = int(self._first[worker]) + len(ends)
+        first = int(self._first[worker]) + len(ends) - 1
         draws = self._law.draw_updates(worker, round_index, first, self._width)
         more = np.cumsum(np.concatenate([ends[-1:], draws]))[1:]
-        if more[-1] <= ends[0]:
+        if more[-1] <= 0.0:
             raise RunFailure(
                 f"updates of worker {worker} take no time in round {round_index}: a "
                 "virtual clock cannot go on"
@@ -273,19 +279,19 @@ class VirtualWorkers:
             ends = self._longer.get(worker, self._ends[worker])
             while self._had_t[worker] + ends[-1] <= t:
                 ends = self._extend(worker, ends)
-            n_updates[place] = np.count_nonzero(self._had_t[worker] + ends <= t)
+            n_updates[place] = np.count_nonzero(self._had_t[worker] + ends <= t) - 1
 
     # Results
 
     def _progress(self, group: np.ndarray, n_updates: np.ndarray, t: float) -> Progress:
         had_t, targets = self._had_t[group], self._targets[group]
-        last = np.clip(n_updates - 1, 0, self._width - 1)
-        injected_s = np.where(n_updates > 0, self._ends[group, last], 0.0)
-        for place in np.flatnonzero(n_updates > self._width).tolist():
-            longer = self._longer[int(group[place])]
-            injected_s[place] = longer[n_updates[place] - 1]
-        reached_s = self._ends[group, targets - 1]
+        injected_s = self._ends[group, np.minimum(n_updates, self._width)]
+        if self._longer:
+            for place in np.flatnonzero(n_updates > self._width).tolist():
+                longer = self._longer[int(group[place])]
+                injected_s[place] = longer[n_updates[place]]
         in_flight = (had_t <= t) & (n_updates < self._most[group])
+        reached_s = self._ends[group, targets]
         idle_s = np.minimum(had_t, t) - self._free_t[group]
         self._free_t[group] = t
         return Progress(
@@ -298,13 +304,13 @@ class VirtualWorkers:
         )
 
     def _rows_of(self, worker: int, n: int, n_cut: int, t: float) -> np.ndarray:
-        ends = self._longer.get(worker, self._ends[worker])[: n + n_cut].copy()
+        ends = self._longer.get(worker, self._ends[worker])[: n + n_cut + 1].copy()
         if n_cut:
-            ends[n] = t - self._had_t[worker]
+            ends[-1] = t - self._had_t[worker]
         rows = np.zeros((n + n_cut, 6))
         rows[:, 0], rows[:, 1] = self._rounds[worker], worker
-        rows[1:, 2] = ends[:-1]
-        rows[:, 3] = np.maximum(ends - rows[:, 2], 0.0)
+        rows[:, 2] = ends[:-1]
+        rows[:, 3] = np.maximum(ends[1:] - ends[:-1], 0.0)
         rows[:n, 5] = 1.0
         return rows
 

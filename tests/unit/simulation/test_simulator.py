@@ -10,6 +10,7 @@ from stsyn_mpi.errors import RunFailure
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.simulation.delays import parse_delay
+from stsyn_mpi.simulation.workers import Task, VirtualWorkers
 from stsyn_mpi.strategies import strategy_names
 
 pytestmark = pytest.mark.timeout(60)
@@ -276,3 +277,17 @@ def test_every_run_ends_and_adds_up(options):
         assert record.updates_used + record.updates_dropped == record.updates_done
         assert record.n_late == 0 or options["network"] != "free"
     assert not finish.unreachable
+
+
+def test_drawing_more_for_one_forgets_nothing_of_another():
+    law = parse_delay("exponential:mean=1", 5, 3)
+    workers = VirtualWorkers(law, 3, 2)
+    workers.begin([0], Task(4, 1.5, [2], [0], False))
+    workers.begin([1], Task(7, 2.0, [60], [3], True))
+    ends = np.cumsum([law.draw(0, 4, i) for i in range(80)])
+    progress = workers.stop([0], 1.5 + ends[39])
+    assert progress.n_updates.tolist() == [40]
+    assert progress.injected_s == pytest.approx([ends[39]])
+    assert workers.end_of(1, 60) == pytest.approx(
+        2.0 + sum(law.draw(1, 7, 3 + i) for i in range(60))
+    )
