@@ -182,13 +182,19 @@ class Simulator:
     def _feed(self, event: ev.Event) -> None:
         """Give the coordinator an event and execute what it commands.
 
-        Models of a round that leave together are sent together, and uploads that cost
-        nothing are there as soon as they are asked for.
+        Uploads that cost nothing are there as soon as they are asked for.
         """
         if self._records_events:
             self.recorder.note_event(event)
+        if commands := self._handle(event):
+            self._execute(commands)
+            if self._asked and not self._is_receiving:
+                self._receive_all()
+
+    def _execute(self, commands: list[do.Command]) -> None:
+        """Execute commands; models of a round that leave together go together."""
         models: list[do.SendModel] = []
-        for command in self._handle(event):
+        for command in commands:
             kind = type(command)
             if kind is do.SendModel:
                 models.append(cast(do.SendModel, command))
@@ -199,8 +205,6 @@ class Simulator:
             self._executors[kind](command)
         if models:
             self._send_models(models)
-        if self._asked and not self._is_receiving:
-            self._receive_all()
 
     def _receive_all(self) -> None:
         self._is_receiving = True
