@@ -32,6 +32,7 @@ from stsyn_mpi.training.global_model import GlobalModel
 from stsyn_mpi.training.server_steps import ServerStep
 
 _LOOKS = 3
+_LOOK_MOST_S = 0.1
 _SETTLED_S = 5e-3
 
 
@@ -96,7 +97,7 @@ class Root:
         self.requests = RequestTable(comm, n_workers, blocks=parts.blocks)
         self.model = GlobalModel(backend, parts.server_step, initial)
         pool = UploadPool(backend, initial.shape[0], parts.n_upload_buffers)
-        self.uploads = UploadDesk(comm, backend, self.requests, pool, self._is_late)
+        self.uploads = UploadDesk(comm, backend, self.requests, pool, self._is_stuck)
         self._slots = [0] * n_workers
         self._known_lost: set[int] = set()
         self._timings = RoundTimings()
@@ -242,8 +243,9 @@ class Root:
             return ev.AliveReported(t, worker)
         raise ValueError(f"control message of kind {kind.name} from worker {worker}")
 
-    def _is_late(self, worker: int) -> bool:
-        return self._coordinator.workers[worker].is_late
+    def _is_stuck(self, worker: int) -> bool:
+        state = self._coordinator.workers[worker]
+        return state.is_late or state.is_hung
 
     def _look_around(self, *, is_idle: bool) -> None:
         """Serve what does not arrive as a message: signals, evaluations, time."""
@@ -259,16 +261,22 @@ class Root:
         self._take_evaluations()
         self._raise_evaluator_failure()
         if self._now() >= self._deadline_t:
-            # What has arrived in time must not look late because nobody looked.
-            # The first look after a stall of this process may come back empty.
-            n_empty = 0
-            while n_empty < _LOOKS:
-                done = self.requests.poll()
-                n_empty = 0 if done else n_empty + 1
-                self._handle_all(done)
+            self._catch_up()
             self._deadline_t = float("inf")
             self._feed(ev.DeadlinePassed(self._now()))
             self.uploads.make_up()
+
+    def _catch_up(self) -> None:
+        """Handle what has arrived: it must not look late because nobody looked.
+
+        The first look after a stall of this process may come back empty. Where every
+        look brings something, as in busy asynchronous runs, the deadline comes first.
+        """
+        n_empty, give_up_t = 0, time.perf_counter() + _LOOK_MOST_S
+        while n_empty < _LOOKS and time.perf_counter() < give_up_t:
+            done = self.requests.poll()
+            n_empty = 0 if done else n_empty + 1
+            self._handle_all(done)
 
     def _take_evaluations(self) -> None:
         while (result := self._parts.evaluator.take()) is not None:

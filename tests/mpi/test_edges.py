@@ -56,6 +56,17 @@ if rank == 1:
         return send_vector(*arguments)
     worker.send_vector = send
 """
+# As if messages came faster than the root can look.
+NEVER_IDLE = """
+if rank == 0:
+    from stsyn_mpi.mpi.requests import RequestTable
+    poll = RequestTable.poll
+    def poll_until_news(self):
+        while not (done := poll(self)):
+            pass
+        return done
+    RequestTable.poll = poll_until_news
+"""
 
 
 @pytest.fixture
@@ -125,6 +136,30 @@ def test_worker_that_stops_in_its_upload_is_made_up_for(start_patched, tmp_path)
     with open_run(path) as run:
         assert run.state is RunState.DONE
         assert np.all(run.column("n_uploaders")[-5:] == 2)
+
+
+def test_uploads_go_on_beside_one_that_never_ends(start_patched, tmp_path):
+    """Its round waits for others, which upload again and again."""
+    path = tmp_path / "run.h5"
+    delay = ("--delay", "constant:mean=5ms", "--model", "softmax")
+    options = ("--strategy", "fedbuff:K=20,U=2", "--alive-interval", "100ms", *delay)
+    patch = IN_AN_UPLOAD.replace("die()", "stop()")
+    few = ("--upload-buffers", 1, "--rounds", 6, "--time-limit", "30s")
+    job = start_patched(4, patch, "--out", path, *options, *few)
+    job.wait()
+    with open_run(path) as run:
+        assert run.state is RunState.DONE
+        assert sum(run.column("n_uploads")) == 6 * 20 - 1
+
+
+def test_deadline_comes_in_a_root_that_is_never_idle(start_patched, tmp_path):
+    path = tmp_path / "run.h5"
+    options = ("--strategy", "async", "--delay", "constant:mean=5ms")
+    ends = ("--rounds", 3000, "--time-limit", "1s", "--alive-interval", "100ms")
+    job = start_patched(4, NEVER_IDLE, "--out", path, *options, *ends)
+    assert job.wait() == 0, job.errors
+    with open_run(path) as run:
+        assert "time limit" in run.state_reason
 
 
 @pytest.mark.parametrize("wait", ["block", "poll"])
