@@ -124,10 +124,10 @@ class VirtualWorkers:
                 del self._longer[worker]
         group = self._group(workers)
         self._first[group] = task.first_updates
-        if isinstance(group, slice):
+        if isinstance(group, slice) and not any(task.first_updates):
             self._ends, self._is_view = self._block_of(task.round), True
         else:
-            self._draw_some(group, task.round)
+            self._draw_some(self._everyone[group], task.round)
         self._had_t[group], self._rounds[group] = task.had_t, task.round
         self._targets[group] = targets
         self._most[group] = targets if task.stops_at_target else _NO_TARGET
@@ -217,6 +217,7 @@ class VirtualWorkers:
         self._ends, self._is_view = np.zeros((self._n_workers, self._width + 1)), False
         for worker in range(self._n_workers):
             self._draw(worker)
+        self._longer.clear()
         self._block = self._block[:0]
 
     def _draw(self, worker: int) -> None:

@@ -291,3 +291,19 @@ def test_drawing_more_for_one_forgets_nothing_of_another():
     assert workers.end_of(1, 60) == pytest.approx(
         2.0 + sum(law.draw(1, 7, 3 + i) for i in range(60))
     )
+
+
+def test_drawing_more_for_one_keeps_the_updates_of_who_is_far_ahead():
+    law = parse_delay("exponential:mean=1", 5, 3)
+    workers = VirtualWorkers(law, 3, 2)
+    workers.begin([0, 1], Task(0, 0.0, [2, 2], [0, 0], False))
+    ends = np.cumsum([[law.draw(m, 0, i) for i in range(200)] for m in (0, 1)], axis=1)
+    assert workers.end_of(0, 12) == pytest.approx(ends[0, 11])
+    workers.begin([2], Task(0, 0.0, [60], [0], True))
+    t = ends[:, 110].min()
+    progress = workers.stop([0, 1], t)
+    done = (ends <= t).sum(axis=1).tolist()
+    assert progress.n_updates.tolist() == done
+    rows = workers.rows([0, 1], progress, t)
+    assert len(rows) == sum(done) + 2
+    assert rows[:, 3].sum() == pytest.approx(2 * t)
