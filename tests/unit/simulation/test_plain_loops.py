@@ -23,6 +23,10 @@ def nth(law, worker, round_index, n, first=0):
     return next(islice(ends(law, worker, round_index, first), n - 1, None))
 
 
+def n_until(t, rising):
+    return sum(1 for _ in takewhile(lambda end: end <= t, rising))
+
+
 def synchronous(law, n_workers, k, u, n_rounds, cost, *, goes_on):
     """All begin together; the round closes when the k-th has made u updates."""
     t = 0.0
@@ -31,7 +35,7 @@ def synchronous(law, n_workers, k, u, n_rounds, cost, *, goes_on):
         reached = [had_t + nth(law, m, j, u) for m in range(n_workers)]
         closed_t = sorted(reached)[k - 1]
         done = [
-            sum(1 for _ in takewhile(lambda e: had_t + e <= closed_t, ends(law, m, j)))
+            n_until(closed_t, (had_t + end for end in ends(law, m, j)))
             for m in range(n_workers)
         ]
         t = closed_t + cost / 2
