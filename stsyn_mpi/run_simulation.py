@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from stsyn_mpi.assembly import (
 )
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
-from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
+from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError, RunFailure
 from stsyn_mpi.preflight import check_run_file
 from stsyn_mpi.protocol.commands import Finish, Outcome, RecordRound
 from stsyn_mpi.runfile.paths import default_run_path
@@ -114,13 +114,20 @@ def simulate(
             with _stopping_at_sigint(simulator):
                 finish = simulator.run()
         except BaseException as error:
+            with suppress(RunFailure):
+                _flush(simulator)
             writer.set_state(RunState.FAILED, f"{type(error).__name__}: {error}")
             raise
-        simulator.recorder.commit()
-        simulator.recorder.flush_events()
+        _flush(simulator)
         writer.write_final_params(training.final_params())
         writer.set_state(RunState(finish.outcome.value), finish.reason)
     return Simulated(out, finish, simulator.t)
+
+
+def _flush(simulator: Simulator) -> None:
+    """Write what is known of closed rounds, and the events since."""
+    simulator.recorder.commit()
+    simulator.recorder.flush_events()
 
 
 def _prepare(

@@ -133,20 +133,21 @@ class RunRecorder:
             self._events = []
 
     def close_round(self, record: RoundRecord, timings: RoundTimings) -> None:
-        """Make the row of a closed round, commit what is due, start afresh.
+        """Make the row of a closed round, and start afresh.
 
-        The row itself waits for `commit`: writing takes longer than making it, and
-        who drives the round knows a better moment.
+        In batches it commits what is due. Else the row waits for `commit`, at the
+        latest in the next round: writing takes longer than making it, and who drives
+        the round knows a better moment.
         """
-        if self._is_due():
+        if not self._in_batches:
             self.commit()
         self._block.add(self._row(record, timings), record, self._durations)
         self._durations = {}
         self._n_kept += self._n_workers
+        if self._in_batches and self._is_batch_due():
+            self.commit()
 
-    def _is_due(self) -> bool:
-        if not self._in_batches:
-            return len(self._block) > 0
+    def _is_batch_due(self) -> bool:
         return (
             len(self._block) >= _BATCH_ROUNDS
             or self._n_kept >= _BATCH_ENTRIES

@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.protocol.commands import RecordRound
+from stsyn_mpi.run_simulation import simulate as run_simulation
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.simulate_config import SimulateConfig
 
 pytestmark = pytest.mark.timeout(60)
 DELAY = ("--delay", "exponential:mean=20ms")
@@ -149,3 +153,19 @@ def test_help_is_quick_to_import():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert words.strip() == "False"
+
+
+def test_a_run_that_fails_keeps_the_rounds_that_it_closed(tmp_path):
+    def fail_in_round_4(news):
+        if isinstance(news, RecordRound) and news.record.round == 4:
+            raise RuntimeError("deliberate fault")
+
+    path = tmp_path / "run.h5"
+    options = {"workers": 4, "wait_for": 2, "model": "softmax", "rounds": 9}
+    config = SimulateConfig(**options, delay="constant:mean=5ms", out=str(path))
+    with pytest.raises(RuntimeError, match="deliberate fault"):
+        run_simulation(replace(config, record_events=True), report=fail_in_round_4)
+    with open_run(path) as run:
+        assert (run.state, run.n_rounds) == ("failed", 5)
+        assert run["updates_done"][-1] > 0
+        assert run.events()

@@ -93,7 +93,7 @@ def test_batches_hold_what_single_rounds_do(make_recorder, monkeypatch, batch):
     for recorded in both:
         play(recorded, 10)
     assert both[0].writer.n_rounds == 9
-    assert both[1].writer.n_rounds == 9 // batch * batch
+    assert both[1].writer.n_rounds == 10 // batch * batch
     check_equal(*both)
 
 
@@ -163,7 +163,8 @@ def test_a_batch_is_written_after_a_while(make_recorder, monkeypatch):
     monkeypatch.setattr(recorder, "_BATCH_S", -1.0)
     recorded = make_recorder("run.h5", in_batches=True)
     play(recorded, 3)
-    assert recorded.writer.n_rounds == 2
+    # Rounds may take minutes: the newest is not held back for the next one to end.
+    assert recorded.writer.n_rounds == 3
 
 
 @pytest.mark.parametrize("limit", [N_WORKERS, 5 * N_WORKERS])
@@ -173,5 +174,5 @@ def test_a_batch_is_written_when_it_holds_much(make_recorder, monkeypatch, limit
     play(recorded, 20)
     n_entries_of_a_round = N_WORKERS + 1 + 2
     n_held = 20 - recorded.writer.n_rounds
-    assert 1 <= n_held <= 1 + limit // (N_WORKERS + 1)
+    assert n_held <= limit // (N_WORKERS + 1)
     assert n_held * n_entries_of_a_round < 2 * limit + n_entries_of_a_round
