@@ -30,10 +30,12 @@ from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.simulation.delays import DelayLaw, parse_delay
+from stsyn_mpi.simulation.keys import read_factors
 from stsyn_mpi.simulation.network import Network, parse_network
 from stsyn_mpi.simulation.simulator import Simulator, VirtualParts
 from stsyn_mpi.simulation.training import NoTraining, Training, VirtualTraining
 from stsyn_mpi.simulation.workers import VirtualWorkers
+from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.training.evaluator import EvaluationResult
 from stsyn_mpi.training.optimizers import LocalOptimizer, build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
@@ -105,23 +107,32 @@ def simulate(
     check_run_file(out, force=config.force)
     training, n_params = _build_training(job, timing_only=config.timing_only)
     with _open_writer(job, out) as writer:
-        if begin is not None:
-            begin(job.config, network)
-        simulator = _build_simulator(
-            job, network, law, training, n_params, writer, report
-        )
         try:
-            with _stopping_at_sigint(simulator):
-                finish = simulator.run()
+            if begin is not None:
+                begin(job.config, network)
+            simulator = _build_simulator(
+                job, network, law, training, n_params, writer, report
+            )
+            finish = _run(simulator)
+            writer.write_final_params(training.final_params())
         except BaseException as error:
-            with suppress(RunFailure):
-                _flush(simulator)
             writer.set_state(RunState.FAILED, f"{type(error).__name__}: {error}")
             raise
-        _flush(simulator)
-        writer.write_final_params(training.final_params())
         writer.set_state(RunState(finish.outcome.value), finish.reason)
     return Simulated(out, finish, simulator.t)
+
+
+def _run(simulator: Simulator) -> Finish:
+    """Run to the end; the rounds closed before a failure are written too."""
+    try:
+        with _stopping_at_sigint(simulator):
+            finish = simulator.run()
+    except BaseException:
+        with suppress(RunFailure):
+            _flush(simulator)
+        raise
+    _flush(simulator)
+    return finish
 
 
 def _flush(simulator: Simulator) -> None:
@@ -141,6 +152,12 @@ def _prepare(
         raise InputError(
             f"--delay {config.delay}: a virtual clock needs to know how long a local "
             "update takes, as in --delay exponential:mean=20ms"
+        )
+    factors = read_factors(parse_spec(config.delay), config.workers)
+    if 0.0 in factors:
+        raise InputError(
+            f"--delay {config.delay}: the updates of worker {factors.index(0.0)} take "
+            "no time (factor 0), a virtual clock cannot go on"
         )
     return job, law
 

@@ -8,6 +8,9 @@ from typing import Self
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 
+MOST_WORKERS = 1_000_000
+"""So many take 3 GB."""
+
 
 @dataclass(frozen=True)
 class SimulateConfig(TrainConfig):
@@ -39,6 +42,11 @@ class SimulateConfig(TrainConfig):
         from stsyn_mpi.simulation.network import parse_network
 
         super().validate()
+        if (self.workers or 0) > MOST_WORKERS:
+            raise InputError(
+                f"--workers must be at most {MOST_WORKERS} in a simulated run, "
+                f"got {self.workers}"
+            )
         parse_network(self.network)
         if self.fault:
             raise InputError(

@@ -103,6 +103,8 @@ def test_events_are_kept_on_request(simulated):
         (("-M", 4, *DELAY, "--timing-only", "--target-accuracy", 0.9), "never reached"),
         (("-M", 4, *DELAY, "--data", "no.h5"), "no.h5"),
         (("-M", 5000, *DELAY), "5000"),
+        (("-M", 10**9, *DELAY, "--timing-only"), "at most 1000000"),
+        (("-M", 2, "--delay", "constant:mean=1s,factors=1/0"), "worker 1 take no time"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -169,3 +171,15 @@ def test_a_run_that_fails_keeps_the_rounds_that_it_closed(tmp_path):
         assert (run.state, run.n_rounds) == ("failed", 5)
         assert run["updates_done"][-1] > 0
         assert run.events()
+
+
+def test_a_run_that_fails_before_its_first_round_is_not_left_running(tmp_path):
+    def fail(config, network):
+        raise RuntimeError("deliberate fault")
+
+    path = tmp_path / "run.h5"
+    config = SimulateConfig(workers=2, delay="constant:mean=5ms", out=str(path))
+    with pytest.raises(RuntimeError, match="deliberate fault"):
+        run_simulation(config, begin=fail)
+    with open_run(path) as run:
+        assert (run.state, run.n_rounds) == ("failed", 0)
