@@ -44,6 +44,7 @@ from stsyn_mpi.training.updates import LocalUpdate
 
 Report = Callable[[RecordRound | EvaluationResult], None]
 _BYTES_OF_FLOAT = 4
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def simulate(
 ) -> Simulated:
     """Run to the end and leave a complete run file.
 
-    A first SIGINT asks for an orderly end.
+    A first SIGINT or SIGTERM asks for an orderly end.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def simulate(
 def _run(simulator: Simulator) -> Finish:
     """Run to the end; the rounds closed before a failure are written too."""
     try:
-        with _stopping_at_sigint(simulator):
+        with _stopping_at_signals(simulator):
             finish = simulator.run()
     except BaseException:
         with suppress(RunFailure):
@@ -264,19 +265,24 @@ def _build_simulator(
 
 
 @contextmanager
-def _stopping_at_sigint(simulator: Simulator) -> Iterator[None]:
-    """Let the first SIGINT end the run in good order, and the second one at once."""
+def _stopping_at_signals(simulator: Simulator) -> Iterator[None]:
+    """Let the first signal end the run in good order, and the second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in _STOPS}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        simulator.request_stop("SIGINT")
+        restore()
+        simulator.request_stop(signal.Signals(number).name)
 
-    signal.signal(signal.SIGINT, stop)
+    for number in _STOPS:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

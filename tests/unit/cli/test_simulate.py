@@ -125,7 +125,8 @@ def test_an_existing_file_is_kept(tmp_path, capsys):
     assert path.read_bytes() == b"mine"
 
 
-def test_control_c_ends_the_run_in_good_order(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_in_good_order(tmp_path, number):
     path = tmp_path / "run.h5"
     options = ["-M", "20", *DELAY, "--timing-only", "--time-limit", "1000d"]
     process = subprocess.Popen(
@@ -137,10 +138,10 @@ def test_control_c_ends_the_run_in_good_order(tmp_path):
     for line in process.stderr:
         if "round" in line and "round 1 " not in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
-    assert "stopped: SIGINT" in errors
+    assert f"stopped: {number.name}" in errors
     with open_run(path) as run:
         assert run.state == "stopped"
         assert run.n_rounds > 1
