@@ -7,6 +7,7 @@ import time
 from stsyn_mpi.analysis.communication import words_of
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import RunFailure
 from stsyn_mpi.progress import LOG, Progress, set_up_logging
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.simulate_config import SimulateConfig
@@ -24,7 +25,12 @@ def run_and_tell(config: SimulateConfig) -> int:
     set_up_logging(config, None)
     progress = Progress(config)
     start_t = time.perf_counter()
-    result = simulate(config, begin=_introduce, report=progress.report)
+    try:
+        result = simulate(config, begin=_introduce, report=progress.report)
+    except MemoryError as error:
+        raise RunFailure(
+            f"workers, target updates, data or model need too much memory: {error}"
+        ) from None
     LOG.info("%s", progress.line())
     finish = result.finish
     LOG.info(

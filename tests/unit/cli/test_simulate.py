@@ -184,3 +184,11 @@ def test_a_run_that_fails_before_its_first_round_is_not_left_running(tmp_path):
         run_simulation(config, begin=fail)
     with open_run(path) as run:
         assert (run.state, run.n_rounds) == ("failed", 0)
+
+
+def test_too_little_memory_is_one_line(tmp_path, capsys):
+    path = tmp_path / "run.h5"
+    assert simulate("-M", 2, "-U", 10**14, *DELAY, "--timing-only", "--out", path) == 1
+    assert "need too much memory" in capsys.readouterr().err.splitlines()[-1]
+    with open_run(path) as run:
+        assert run.state == "failed"
