@@ -35,7 +35,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-unit: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit -n auto
 
 test-mpi: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/mpi
