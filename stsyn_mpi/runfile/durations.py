@@ -1,5 +1,6 @@
 """The durations of a worker's work go to the row in which the work counts."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,7 +27,7 @@ class DurationsBook:
 
     def __init__(self, coordinator: Coordinator, sink: DurationsSink) -> None:
         self._coordinator, self._sink = coordinator, sink
-        self._held: dict[int, Sequence[float]] = {}
+        self._held: deque[tuple[int, Sequence[float]]] = deque()
 
     def note(self, worker: int, round_index: int, seconds: Sequence[float]) -> None:
         """Take the durations of an answer, before the coordinator gets it.
@@ -37,12 +38,15 @@ class DurationsBook:
         if not state.is_working or state.is_late or round_index != state.base_round:
             return
         if self._coordinator.is_ahead(state):
-            self._held[worker] = seconds
+            self._held.append((worker, seconds))
         else:
             self._sink.note_durations(worker, seconds)
 
     def release(self) -> None:
-        """Pass on what is held back no longer, when a row has been closed."""
-        for worker in list(self._held):
-            if not self._coordinator.workers[worker].is_working:
-                self._sink.note_durations(worker, self._held.pop(worker))
+        """Pass on what is held back no longer, when a row has been closed.
+
+        The coordinator takes up the oldest answers first.
+        """
+        workers, held = self._coordinator.workers, self._held
+        while held and not workers[held[0][0]].is_working:
+            self._sink.note_durations(*held.popleft())
