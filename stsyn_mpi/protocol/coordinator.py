@@ -97,6 +97,8 @@ class Coordinator(AbsenceMachine):
             self.round.n_stale += 1
             return
         self._see(worker, event.t)
+        if event.has_payload:
+            worker.announced_t = event.t
         if self.is_ahead(worker):
             self._held.append(event)
         else:
@@ -123,7 +125,6 @@ class Coordinator(AbsenceMachine):
         t, worker = event.t, self.workers[event.worker]
         if event.has_payload:
             worker.payloads_due += 1
-            worker.announced_t = t
             self._commands.append(do.ReceiveUpload(worker.index, event.round))
         is_current = event.round == worker.base_round
         if is_current and event.answers_halt and worker.halt_unanswered:

@@ -19,12 +19,12 @@ class Patience:
     Attributes
     ----------
     floor_s
-        Shortest limit, seconds.
+        Shortest limit, seconds; None where nobody need be given up: no limit then.
     n_first
         Times to be seen before there is a limit.
     """
 
-    def __init__(self, floor_s: float, n_first: int = 8) -> None:
+    def __init__(self, floor_s: float | None, n_first: int = 8) -> None:
         self.floor_s = floor_s
         self.n_first = n_first
         self._order: deque[float] = deque()
@@ -33,11 +33,13 @@ class Patience:
 
     def learn(self, seconds: float) -> None:
         """Add an answer time (seconds); the oldest of a full window is forgotten."""
+        if self.floor_s is None:
+            return
         order = self._order
         if len(order) == _WINDOW:
             oldest = order[0]
             if oldest == seconds:
-                # On a virtual clock most answers take the same time, or none.
+                # On a coarse clock many answers take the same time.
                 order.rotate(-1)
                 return
             order.popleft()
@@ -55,11 +57,11 @@ class Patience:
 
     def _find_limit(self) -> float:
         n = len(self._sorted)
-        if n < self.n_first:
+        if self.floor_s is None or n < self.n_first:
             return nan
         median = self._sorted[n // 2]
         spread = max(self._sorted[(9 * n) // 10] - median, 0.5 * median)
         limit = max(self.floor_s, median + _SPREADS * spread)
-        # On a virtual clock answers may take no time; a limit of zero would make
-        # late whatever comes at the same instant.
+        # Answers may take no time; a limit of zero would make late whatever comes at
+        # the same instant.
         return limit or nan

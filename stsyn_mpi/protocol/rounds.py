@@ -55,8 +55,8 @@ class RoundMachine(ABC):
         self.owed: set[int] = set()
         self._held: deque[UploadAnnounced] = deque()
         self._watch = Watch(terms.n_workers, terms.alive_interval_s)
-        floor = terms.alive_interval_s or 0.0
-        self._answers, self._payloads = Patience(floor), Patience(floor)
+        floor_s = terms.alive_interval_s
+        self._answers, self._payloads = Patience(floor_s), Patience(floor_s)
         self._armed_t = inf
         self._stop_reason: str | None = None
         self.ending: Outcome | None = None

@@ -20,7 +20,8 @@ class RunTerms:
     eval_every
         Rounds between evaluations, 0 for none; the last model always is.
     alive_interval_s
-        Interval between signs of life, seconds; None where nobody can hang.
+        Interval between signs of life, seconds; None where nobody can hang: then
+        everybody is waited for, and nobody is late.
     is_deterministic
         Add the uploads of a round in rank order.
     min_workers

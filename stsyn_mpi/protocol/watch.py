@@ -29,7 +29,8 @@ class Watch:
     def __init__(self, n_workers: int, alive_interval_s: float | None) -> None:
         self.is_on = alive_interval_s is not None
         self._seen = [0.0] * n_workers
-        self._gaps = Patience(_INTERVALS * (alive_interval_s or 0.0), n_first=1)
+        self._least_s = _INTERVALS * (alive_interval_s or 0.0)
+        self._gaps = Patience(self._least_s, n_first=1)
 
     @property
     def limit_s(self) -> float:
@@ -37,7 +38,7 @@ class Watch:
         if not self.is_on:
             return inf
         limit = self._gaps.limit_s
-        return self._gaps.floor_s if isnan(limit) else limit
+        return self._least_s if isnan(limit) else limit
 
     def start(self, t: float) -> None:
         """Count the silence of every worker from ``t`` (seconds) on."""

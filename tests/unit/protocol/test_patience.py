@@ -3,8 +3,12 @@ from random import Random
 
 import pytest
 
+from stsyn_mpi.protocol import events as ev
+from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.patience import Patience
 from stsyn_mpi.protocol.watch import Watch
+from stsyn_mpi.strategies import SchemeTerms
+from stsyn_mpi.strategies.k_async import KAsync
 
 
 def learned(times, floor_s=0.0, n_first=8):
@@ -96,3 +100,27 @@ def test_the_gap_of_a_hung_worker_teaches_nothing():
     watch.see(0, 1000.0, True)
     assert watch.limit_s == 5.0
     assert watch.due_t(0) == 1005.0
+
+
+def test_where_nobody_is_given_up_there_is_never_a_limit():
+    patience = Patience(None)
+    for _ in range(20):
+        patience.learn(1.0)
+    assert isnan(patience.limit_s)
+
+
+def test_a_payload_is_awaited_from_its_announcement_also_if_that_was_held_back():
+    """Else a slow network teaches that payloads take no time."""
+    terms = RunTerms(n_workers=2, n_rounds=9, alive_interval_s=0.25, eval_every=0)
+    coordinator = Coordinator(KAsync(SchemeTerms(2, 1, 1)), terms)
+    for event in (
+        ev.RunStarted(0.0),
+        ev.ModelDelivered(0.1, 0),
+        ev.ModelDelivered(0.1, 1),
+        ev.UploadAnnounced(1.0, 0, 0, 1, 0, True, False, 0.5, 1.0),
+        ev.UploadAnnounced(1.5, 1, 0, 1, 0, True, False, 0.5, 1.0),
+        ev.UploadReceived(4.0, 0, 0, True),
+        ev.UploadReceived(4.5, 1, 0, True),
+    ):
+        coordinator.handle(event)
+    assert list(coordinator._payloads._order) == [3.0, 3.0]
