@@ -54,11 +54,22 @@ def parse_scheme(text: str) -> Scheme:
     spec = parse_spec(text, "--strategy")
     kind = strategy_class(choose(spec.name, strategy_names(), "--strategy"))
     spec.check_keys((*_SIZES, *(p.name for p in kind.parameters)))
+    _check_sizes(spec, kind)
     sizes = {
         key: spec.whole(key, minimum=1) for key in _SIZES if key in spec.parameters
     }
     values = _read_all(spec, kind.parameters)
     return Scheme(kind, sizes.get("K"), sizes.get("U"), values)
+
+
+def _check_sizes(spec: Spec, kind: type[Strategy]) -> None:
+    """Refuse a K or U in the scheme's own text that would have no effect."""
+    if "K" in spec.parameters and kind.waits_for in (WaitFor.ALL, WaitFor.ONE):
+        raise InputError(
+            f"{kind.name!r} takes no K: it waits for {kind.waits_for.value}"
+        )
+    if "U" in spec.parameters and kind.fixed_updates is not None:
+        raise InputError(f"{kind.name!r} takes no U: it has U = {kind.fixed_updates}")
 
 
 def check_scheme(

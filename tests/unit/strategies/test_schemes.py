@@ -113,7 +113,7 @@ def test_k_and_u_in_force(name):
     assert k == (8 if name in ALL_WORKERS else 1 if name == "async" else 3)
     if name not in ALL_WORKERS | {"async"}:
         assert parse_scheme(name).sizes(None, 7, 9)[0] == 5
-        assert parse_scheme(f"{name}:K=2,U=4").sizes(3, 7, 8)[0] == 2
+        assert parse_scheme(f"{name}:K=2").sizes(3, 7, 8)[0] == 2
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -144,3 +144,16 @@ def test_bad_parameters_are_named(text, message):
     with pytest.raises(InputError) as caught:
         check_scheme(text, "auto", None, 4)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("local-sgd:K=2", "'local-sgd' takes no K: it waits for all workers"),
+        ("async:K=4", "'async' takes no K: it waits for one upload"),
+        ("sync-sgd:U=5", "'sync-sgd' takes no U: it has U = 1"),
+    ],
+)
+def test_a_size_without_effect_is_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        build_strategy(text, "auto", SchemeTerms(4, 2, 3))

@@ -63,7 +63,7 @@ def test_a_real_run_is_another_run(plan):
     [
         ("stsyn,stsyn", {}, "'stsyn' and 'stsyn' are the same scheme"),
         ("stsyn,stsyn:K=3", {"wait_for": 3}, "'stsyn:K=3' are the same"),
-        ("local-sgd,local-sgd:K=2", {}, "are the same scheme"),
+        ("stsyn:K=2,stsyn:K=02", {}, "are the same scheme"),
         ("stsyn,stsin", {}, "unknown --strategy 'stsin'.*did you mean 'stsyn'"),
         ("stsyn,flanp:fist=2", {}, "'flanp' has no parameter 'fist'.*'first'"),
         ("stsyn,stsyn:K=9", {}, "stsyn:K=9: .*K <= M = 4, got 9"),

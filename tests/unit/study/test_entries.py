@@ -45,7 +45,7 @@ def test_an_item_of_a_list_does_not_continue_the_item_before_it():
     [
         ("stsyn:K=5,U=3", "stsyn"),
         ("flanp:first=2", "flanp"),
-        ("flanp:first=3,K=1", "flanp:first=3"),
+        ("flanp:first=3,U=5", "flanp:first=3"),
         ("adacomm:interval=1m", "adacomm"),
         ("adacomm:interval=250ms", "adacomm:interval=0.25"),
     ],
