@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from stsyn_mpi.children import dying_with
+
 FORWARDED = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -27,7 +29,6 @@ _REAP_SECONDS = 0.01
 _MPI_SEGMENT = re.compile(
     r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
 )
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -81,7 +82,7 @@ class _Supervisor:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=self._die_with_parent,
+            preexec_fn=dying_with(os.getpid()),
         )
         self.process = process
         if self.first_signal is not None:
@@ -106,9 +107,6 @@ class _Supervisor:
             with suppress(OSError):
                 path.unlink()
         return 128 + signal.SIGKILL
-
-    def _die_with_parent(self) -> None:
-        self.libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

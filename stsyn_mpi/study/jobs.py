@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import os
 import signal
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from stsyn_mpi.children import dying_with
 from stsyn_mpi.errors import EXIT_BAD_INPUT, EXIT_DONE, InputError, RunFailure
 from stsyn_mpi.mpi.launch import blas_environment
 from stsyn_mpi.study.combinations import Combination
@@ -24,8 +24,6 @@ _POLL_S = 0.05
 _AGAIN_S = 1.0
 _END_S = 15.0
 _LOG_BYTES = 4096
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
 def run_missing(
@@ -91,13 +89,9 @@ def _start(combination: Combination) -> _Job:
             stderr=file,
             # So that Ctrl-C reaches this process alone, which ends the others.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=dying_with(os.getpid()),
         )
     return _Job(combination, process, log, time.monotonic())
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _log_file(path: Path) -> IO[bytes]:
