@@ -29,13 +29,13 @@ from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
 from stsyn_mpi.simulate_config import SimulateConfig
-from stsyn_mpi.simulation.delays import DelayLaw, parse_delay
-from stsyn_mpi.simulation.keys import read_factors
+from stsyn_mpi.simulation.delays import DelayLaw
 from stsyn_mpi.simulation.network import Network, parse_network
-from stsyn_mpi.simulation.simulator import Simulator, VirtualParts
+from stsyn_mpi.simulation.parts import VirtualParts
+from stsyn_mpi.simulation.simulator import Simulator
 from stsyn_mpi.simulation.training import NoTraining, Training, VirtualTraining
+from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 from stsyn_mpi.simulation.workers import VirtualWorkers
-from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.training.evaluator import EvaluationResult
 from stsyn_mpi.training.optimizers import LocalOptimizer, build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
@@ -148,18 +148,7 @@ def _prepare(
     if config.workers is None:
         raise InputError("--workers is missing: say how many to simulate, as in -M 20")
     job = assemble(config, config.workers, make_model)
-    law = parse_delay(config.delay, config.seed, config.workers)
-    if law.mean <= 0.0:
-        raise InputError(
-            f"--delay {config.delay}: a virtual clock needs to know how long a local "
-            "update takes, as in --delay exponential:mean=20ms"
-        )
-    factors = read_factors(parse_spec(config.delay), config.workers)
-    if 0.0 in factors:
-        raise InputError(
-            f"--delay {config.delay}: the updates of worker {factors.index(0.0)} take "
-            "no time (factor 0), a virtual clock cannot go on"
-        )
+    law = parse_virtual_delay(config.delay, config.seed, config.workers)
     return job, law
 
 

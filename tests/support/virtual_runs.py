@@ -7,7 +7,8 @@ from stsyn_mpi.protocol.validation import validate
 from stsyn_mpi.schemes import build_strategy, parse_scheme
 from stsyn_mpi.simulation.delays import parse_delay
 from stsyn_mpi.simulation.network import parse_network
-from stsyn_mpi.simulation.simulator import Simulator, VirtualParts
+from stsyn_mpi.simulation.parts import VirtualParts
+from stsyn_mpi.simulation.simulator import Simulator
 from stsyn_mpi.simulation.training import NoTraining
 from stsyn_mpi.simulation.workers import VirtualWorkers
 from stsyn_mpi.strategies import SchemeTerms
