@@ -47,8 +47,15 @@ def prepare(config: TrainConfig, environ: Mapping[str, str]) -> TrainConfig:
     return dataclasses.replace(resolved, out=out)
 
 
-def check_data(config: TrainConfig) -> None:
+def check_data(config: TrainConfig, *, is_partitioned: bool = True) -> None:
     """Check that data, partition and model fit one another.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Resolved.
+    is_partitioned : bool
+        Whether the run deals the data out to its workers.
 
     Raises
     ------
@@ -62,8 +69,9 @@ def check_data(config: TrainConfig) -> None:
     with open_dataset(config.data) as data:
         shape, n_classes = data.image_shape, data.n_classes
         build_model(config.model, select_backend(config.device), shape, n_classes)
-        n_workers = config.workers or 1
-        partition(config.partition, data.train_labels(), n_workers, config.seed)
+        if is_partitioned:
+            n_workers = config.workers or 1
+            partition(config.partition, data.train_labels(), n_workers, config.seed)
 
 
 def check_run_file(path: Path, force: bool) -> None:

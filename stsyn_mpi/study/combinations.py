@@ -12,6 +12,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.preflight import check_data
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.runfile.schema import RunState
+from stsyn_mpi.schemes import needs_samples
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.study.config import StudyConfig
 from stsyn_mpi.study.entries import canonical_scheme
@@ -72,14 +73,14 @@ def combinations(study: StudyConfig) -> list[Combination]:
     ------
     InputError
         If an option is wrong for one of the schemes, data, model and partition do not
-        fit, or two entries are the same scheme.
+        fit, updates take no time under a virtual clock, or two entries are the same
+        scheme.
     """
     study.validate()
     shared = _shared(study).validate()
     entries = [(label, _resolve(shared, label)) for label in study.strategies]
     _refuse_twins(entries)
-    for seed in study.seed_values:
-        check_data(dataclasses.replace(entries[0][1], seed=seed))
+    _check_runs(study, [config for _, config in entries])
     checksum = _data_checksum(study.common.data)
     return [
         _place(label, dataclasses.replace(config, seed=seed), checksum, study.folder)
@@ -117,6 +118,23 @@ def _refuse_twins(entries: list[tuple[str, TrainConfig]]) -> None:
                 f"(M={config.workers}, K={config.wait_for}, U={config.target_updates})"
             )
         labels[config] = label
+
+
+def _check_runs(study: StudyConfig, configs: list[TrainConfig]) -> None:
+    """Refuse what a run would refuse by its data or delays, with any of the seeds."""
+    common = study.common
+    dealt = [c for c in configs if not common.timing_only or _counts_samples(c)]
+    one = dealt[0] if dealt else configs[0]
+    for seed in study.seed_values:
+        check_data(dataclasses.replace(one, seed=seed), is_partitioned=bool(dealt))
+    if not study.real:
+        from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
+
+        parse_virtual_delay(common.delay, common.seed, common.workers or 0)
+
+
+def _counts_samples(config: TrainConfig) -> bool:
+    return needs_samples(config.strategy, config.weights)
 
 
 def _data_checksum(data: str) -> str:

@@ -10,11 +10,13 @@ from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.study.combinations import combinations
 from stsyn_mpi.study.config import StudyConfig
 
+DEFAULTS = {"workers": 4, "model": "softmax", "delay": "constant:mean=1s"}
+
 
 @pytest.fixture
 def plan(tmp_path):
     def make(strategies, **options):
-        options = {"workers": 4, "model": "softmax", "out": str(tmp_path)} | options
+        options = DEFAULTS | {"out": str(tmp_path)} | options
         study = StudyConfig.from_sources(None, {"strategies": strategies} | options)
         return combinations(study)
 
@@ -72,11 +74,25 @@ def test_a_real_run_is_another_run(plan):
         ("stsyn", {"data": "nowhere.h5"}, "nowhere.h5"),
         ("stsyn", {"model": "cn"}, "did you mean 'cnn'"),
         ("stsyn", {"workers": 5000, "partition": "iid"}, "5000"),
+        ("stsyn", {"delay": "none"}, "how long a local update takes"),
+        ("stsyn", {"delay": "constant:mean=1s,factors=1/0/1/1"}, "factor"),
     ],
 )
 def test_what_no_run_would_take_is_refused_first(plan, strategies, options, said):
     with pytest.raises(InputError, match=said):
         plan(strategies, **options)
+
+
+def test_timing_needs_no_sample_for_every_worker(plan):
+    (one,) = plan("stsyn", workers=5000, timing_only=True)
+    assert one.config.workers == 5000
+    with pytest.raises(InputError, match="5000"):
+        plan("stsyn,local-sgd", workers=5000, timing_only=True, weights="samples")
+
+
+def test_real_workers_take_time_without_a_delay(plan):
+    (one,) = plan("stsyn", real=True, delay="none")
+    assert one.config.delay == "none"
 
 
 ROWS = [{"wall_s": 1.0, "test_accuracy": 0.3}, {"wall_s": 2.0, "test_accuracy": 0.8}]
