@@ -36,7 +36,7 @@ def bench(rounds: int, simulation: bool, as_json: bool) -> None:
     the workers' first U updates really took. It takes about a minute.
 
     With --simulation: rounds a second without training by number of workers, and the
-    share of arithmetic with it, in processor time. About two minutes.
+    share of arithmetic with it, in processor time. About a minute.
     """
     from stsyn_mpi.mpi.launch import limit_blas
 
