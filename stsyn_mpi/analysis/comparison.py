@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class Measured:
     seconds, models, accuracy : numpy.ndarray
         float64, shape (n,): the evaluated rounds, with the seconds and the models
         sent up and down until then, no further than the point of comparison.
+    spent : dict
+        As ``figures``, also in a run that did not reach its target: until its end.
     """
 
     seed: int
@@ -56,11 +58,36 @@ class Measured:
     seconds: np.ndarray
     models: np.ndarray
     accuracy: np.ndarray
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def best_accuracy(self) -> float:
+        """The greatest accuracy; NaN if nothing was evaluated."""
+        return float(self.accuracy.max()) if len(self.accuracy) else math.nan
+
+    def to_dict(self, basis: Basis) -> dict[str, Any]:
+        """Return plain values, as JSON takes them."""
+        content: dict[str, Any] = {"seed": self.seed, "path": str(self.path)}
+        if basis is Basis.TARGET:
+            content["reached"] = self.reached
+        content["figures"] = _finite(self.figures)
+        if not self.reached:
+            content |= _finite({"best_accuracy": self.best_accuracy})
+            content["until_its_end"] = _finite(self.spent)
+        return content
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {k: v if math.isfinite(v) else None for k, v in figures.items()}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and greatest value over the seeds; infinite for "not reached"."""
+    """Median, least and greatest value over the seeds; infinite for "not reached".
+
+    The median of an even number is the lower of the two in the middle, so it is always
+    the figure of a run.
+    """
 
     median: float
     least: float
@@ -71,12 +98,11 @@ class Spread:
         """Summarise values; all NaN if one of them is unknown."""
         if any(math.isnan(value) for value in values):
             return cls(math.nan, math.nan, math.nan)
-        return cls(median(values), min(values), max(values))
+        return cls(median_low(values), min(values), max(values))
 
     def to_dict(self) -> dict[str, float | None]:
         """Return finite numbers, and None where there is none."""
-        pairs = (("median", self.median), ("min", self.least), ("max", self.greatest))
-        return {name: v if math.isfinite(v) else None for name, v in pairs}
+        return _finite({"median": self.median, "min": self.least, "max": self.greatest})
 
 
 @dataclass(frozen=True)
@@ -92,25 +118,15 @@ class Entry:
         """Runs that reached the target."""
         return sum(run.reached for run in self.runs)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as JSON takes them."""
+    def to_dict(self, basis: Basis) -> dict[str, Any]:
+        """Return plain values, as JSON takes them; ``reached`` only with a target."""
+        reached = {"reached": self.n_reached} if basis is Basis.TARGET else {}
         return {
             "label": self.label,
-            "reached": self.n_reached,
+            **reached,
             "seeds": len(self.runs),
             "figures": {k: spread.to_dict() for k, spread in self.spreads.items()},
-            "runs": [
-                {
-                    "seed": run.seed,
-                    "path": str(run.path),
-                    "reached": run.reached,
-                    "figures": {
-                        name: value if math.isfinite(value) else None
-                        for name, value in run.figures.items()
-                    },
-                }
-                for run in self.runs
-            ],
+            "runs": [run.to_dict(basis) for run in self.runs],
         }
 
 
@@ -149,6 +165,7 @@ def measure(run: Run, basis: Basis, target: float | None) -> Measured:
         seconds=wall[evaluated],
         models=models[evaluated],
         accuracy=accuracy[evaluated],
+        spent=figures,
     )
 
 
@@ -211,7 +228,7 @@ def _timing(
     n, time_s = len(wall), float(wall[-1]) if len(wall) else math.nan
     mean = {name: float(column.sum()) / n for name, column in columns.items() if n}
     return {
-        "time_s": time_s / n if n else math.nan,
+        "round_time_s": time_s / n if n else math.nan,
         "rounds": float(n),
         "mean_updates": mean.get("updates_done", math.nan) / run.n_workers,
         "uploaders": mean.get("n_uploaders", math.nan),
@@ -224,8 +241,9 @@ def _timing(
 def _spreads(
     own: Sequence[Measured], reference: Sequence[Measured]
 ) -> dict[str, Spread]:
+    time = "time_s" if "time_s" in own[0].figures else "round_time_s"
     ratios = [
-        _ratio(a.figures["time_s"], b.figures["time_s"])
+        _ratio(a.figures[time], b.figures[time])
         for a, b in zip(own, reference, strict=True)
     ]
     spreads = {

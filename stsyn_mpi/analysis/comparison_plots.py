@@ -33,7 +33,7 @@ def write_comparison(
     """Draw both figures: a line for each scheme, and a band over its seeds.
 
     The line is the run of the seed with the median time to the target (the median
-    accuracy at the end, where there is no target), so it ends where the table says.
+    accuracy at the end, where there is no target), so it ends at the table's figure.
     The band is the range over the seeds that still run at that point.
 
     Parameters
@@ -70,16 +70,17 @@ def write_comparison(
 
 
 def middle_run(entry: Entry, basis: Basis) -> Measured:
-    """Return the run with the median time, or accuracy; of two middle ones the worse.
+    """Return the run with the median time, or accuracy; of two the lower one.
 
     Runs that did not reach the target come last, by the accuracy at their end.
     """
 
     def rank(run: Measured) -> tuple[float, float]:
-        last = run.accuracy[-1] if len(run.accuracy) else 0.0
-        return (run.figures["time_s"] if basis is Basis.TARGET else 0.0), -last
+        last = float(run.accuracy[-1]) if len(run.accuracy) else 0.0
+        is_timed = basis is Basis.TARGET
+        return (run.figures["time_s"], -last) if is_timed else (last, 0.0)
 
-    return sorted(entry.runs, key=rank)[len(entry.runs) // 2]
+    return sorted(entry.runs, key=rank)[(len(entry.runs) - 1) // 2]
 
 
 def band(

@@ -67,7 +67,7 @@ COLUMNS: dict[Basis, tuple[Column, ...]] = {
     Basis.TARGET: _TOTALS,
     Basis.END: (Column("test_accuracy", "test\naccuracy", _percent), *_TOTALS),
     Basis.TIMING: (
-        Column("time_s", "round\n(s)", _significant),
+        Column("round_time_s", "round\n(s)", _significant),
         Column("time_ratio", "time\nratio", _ratio),
         Column("rounds", "rounds", _whole),
         Column("mean_updates", "updates of\na worker", _significant),
@@ -129,15 +129,39 @@ def footnotes(entries: Sequence[Entry], basis: Basis) -> list[str]:
         notes.append(f"{basis.value.capitalize()}.")
     if len(entries[0].runs) > 1:
         notes.append(
-            "Median over the seeds, then least and greatest value. Ratios compare "
-            f"runs of the same seed with {entries[0].label}."
+            f"{_median_words(len(entries[0].runs))} over the seeds, then least and "
+            f"greatest value. Ratios compare runs of the same seed with "
+            f"{entries[0].label}."
         )
     if any(entry.n_reached < len(entry.runs) for entry in entries):
         notes.append(
             f"{_SHORT_NOT_REACHED}: the target was not reached before the run's last "
             "round; it counts as larger than any figure."
         )
-    return notes
+    return notes + [_unreached(e) for e in entries if e.n_reached < len(e.runs)]
+
+
+def _median_words(n_runs: int) -> str:
+    return "Median" if n_runs % 2 else "Median (the lower of the two in the middle)"
+
+
+def _unreached(entry: Entry) -> str:
+    """Return how far the runs came that did not reach the target."""
+    short = [run for run in entry.runs if not run.reached]
+    n = len(entry.runs)
+    who = f" by {len(short)} of {n} runs" if n > 1 else ""
+    rounds = _range([run.spent["rounds"] for run in short], _whole)
+    seconds = _range([run.spent["time_s"] for run in short], _significant)
+    best = _range([run.best_accuracy for run in short], _percent)
+    return (
+        f"{entry.label}: {NOT_REACHED}{who} in {rounds} rounds, {seconds} s "
+        f"({best} at best)"
+    )
+
+
+def _range(values: Sequence[float], write: Callable[[float], str]) -> str:
+    ends = dict.fromkeys(_cell(v, write) for v in (min(values), max(values)))
+    return " to ".join(ends)
 
 
 def _rows(entry: Entry, basis: Basis) -> list[list[str]]:

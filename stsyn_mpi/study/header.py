@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ class Header:
         k, u = parse_scheme("stsyn").sizes(common.wait_for, common.target_updates, m)
         return m, k, u
 
+    @property
+    def rounds(self) -> int | None:
+        """Rounds after which every run ends; None if time ends it."""
+        return replace(
+            self.study.common, target_accuracy=self.study.target
+        ).bounded_rounds
+
     def lines(self) -> list[str]:
         """Return a title, and what belongs to it, each a line of text."""
         common = self.study.common
@@ -64,7 +71,8 @@ class Header:
             f"M={m}, K={k} and U={u} where an entry does not say; "
             f"{self.delay}; {self.communication}",
             f"{self._what()}, "
-            f"batch {common.batch_size}, lr {common.lr:g}" + self._unusual(),
+            f"batch {common.batch_size}, lr {common.lr:g}{self._unusual()}; "
+            f"{self._bound()}",
         ]
 
     def figure_lines(self) -> list[str]:
@@ -77,6 +85,7 @@ class Header:
         ]
         if self.study.seeds > 1:
             middle = "accuracy at the end" if self.study.target is None else "time"
+            middle += " (the lower of two)" if self.study.seeds % 2 == 0 else ""
             lines.append(
                 f"line: the seed with the median {middle}; "
                 f"band: all of {self._seeds()} that still run"
@@ -107,7 +116,7 @@ class Header:
             "lr_schedule": common.lr_schedule,
             "weights": common.weights,
             "server_step": common.server_step,
-            "rounds": common.bounded_rounds,
+            "rounds": self.rounds,
             "time_limit": common.time_limit,
         }
 
@@ -115,6 +124,12 @@ class Header:
         common = self.study.common
         data = Path(common.data).name
         return f"data {data}, partition {common.partition}, model {common.model}"
+
+    def _bound(self) -> str:
+        limit = self.study.common.time_limit
+        bounds = [] if self.rounds is None else [f"{self.rounds:,} rounds"]
+        bounds += [] if limit is None else [f"{limit:g} s"]
+        return f"at most {' or '.join(bounds)}"
 
     def _title(self) -> str:
         if self.basis is Basis.TARGET:

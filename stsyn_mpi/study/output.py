@@ -44,9 +44,10 @@ def print_result(result: Comparison, figures: Sequence[Path], console: Console) 
 
 def result_json(result: Comparison, figures: Sequence[Path]) -> str:
     """Return one JSON object; a figure that is not there is null."""
+    basis = result.header.basis
     content = {
         "comparison": result.header.to_dict(),
-        "entries": [entry.to_dict() for entry in result.entries],
+        "entries": [entry.to_dict(basis) for entry in result.entries],
         "figures": [str(path) for path in figures],
     }
     return json.dumps(content, indent=2, allow_nan=False)

@@ -61,6 +61,8 @@ def test_nothing_is_made_up_where_the_target_was_not_reached(measured):
     run = measured([(1.0, 0.5), (2.0, 0.79)])
     assert not run.reached
     assert set(run.figures.values()) == {math.inf}
+    assert (run.spent["time_s"], run.spent["rounds"]) == (2.0, 2)
+    assert run.best_accuracy == 0.79
     assert run.accuracy.tolist() == [0.5, 0.79]
 
 
@@ -76,7 +78,7 @@ def test_without_a_target_the_whole_run_counts(measured):
 def test_timing_means(measured):
     run = measured([(1.0, None), (2.0, None), (5.0, None), (6.0, None)], Basis.TIMING)
     assert run.figures == {
-        "time_s": 1.5,
+        "round_time_s": 1.5,
         "rounds": 4,
         "mean_updates": 5,
         "uploaders": 3,
@@ -106,8 +108,9 @@ def test_ratios_compare_equal_seeds(measured):
     [
         ((3.0, None, 1.0), 3.0),
         ((3.0, None, None), math.inf),
-        ((None, 2.0), math.inf),
-        ((2.0, 3.0), 2.5),
+        ((None, 2.0), 2.0),
+        ((3.0, 2.0), 2.0),
+        ((3.0, 2.0, None, 1.0), 2.0),
     ],
 )
 def test_not_reached_is_larger_than_everything(measured, times, median):
@@ -156,11 +159,36 @@ def test_a_terminal_of_any_width_shows_every_figure(measured, width):
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
     assert lines[:2] == ["a title", "a subtitle"]
     assert max(map(len, lines)) <= width
-    shown = [line.split() for line in lines if line.startswith("adacomm:interval")]
+    rows = [line.split() for line in lines if line.startswith("adacomm:interval")]
+    shown = [row for row in rows if len(row) > 1]
     figures = " ".join(word for _, _, *words in shown for word in words)
     assert figures == "22.25 1.00 1 3 4 700 B 20 15 2"
     assert all(words[:2] == ["adacomm:interval=1s,U=5", "median"] for words in shown)
     assert (len(shown) == 1) is (width == 140)
+
+
+def test_how_far_a_run_came_is_said(measured):
+    one = [measured([(1.0, 0.5), (2.0, 0.79), (2.5, 0.3)])]
+    some = [measured([(1.0, 0.8)]), measured([(2.0, 0.5)]), measured([(3.5, 0.1)] * 2)]
+    never = [measured([(2.0, None)])]
+    entries = compare_runs({"a": one}) + compare_runs({"b": some, "c": never * 3})
+    assert footnotes(entries, Basis.TARGET)[-3:] == [
+        "a: not reached in 3 rounds, 2.5 s (79.00% at best)",
+        "b: not reached by 2 of 3 runs in 1 to 2 rounds, 2 to 3.5 s "
+        "(10.00% to 50.00% at best)",
+        "c: not reached by 3 of 3 runs in 1 rounds, 2 s (- at best)",
+    ]
+    (run,) = entries[0].to_dict(Basis.TARGET)["runs"]
+    assert (run["reached"], run["best_accuracy"]) == (False, 0.79)
+    assert run["until_its_end"]["rounds"] == 3
+    assert run["figures"]["rounds"] is None
+
+
+def test_without_a_target_none_was_reached(measured):
+    (entry,) = compare_runs({"a": [measured([(1.0, 0.9)], Basis.END, None)]})
+    content = entry.to_dict(Basis.END)
+    assert "reached" not in content
+    assert set(content["runs"][0]) == {"seed", "path", "figures"}
 
 
 def test_columns_stand_under_their_headings(measured):

@@ -78,7 +78,16 @@ def test_the_line_is_the_run_with_the_median_time():
     assert middle_run(entry, Basis.END) is THREE[2]
     never = [run_of([1], [a], time_s=NEVER) for a in (0.2, 0.7, 0.5)]
     (entry,) = compare_runs({"a": [THREE[0], *never]})
-    assert middle_run(entry, Basis.TARGET) is never[2]
+    assert middle_run(entry, Basis.TARGET) is never[1]
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_the_line_ends_at_the_figure_of_the_table(n):
+    (entry,) = compare_runs({"a": THREE[:n]})
+    line = middle_run(entry, Basis.TARGET)
+    assert line.seconds[-1] == entry.spreads["time_s"].median
+    line = middle_run(entry, Basis.END)
+    assert line.accuracy[-1] == sorted(run.accuracy[-1] for run in THREE[:n])[n // 3]
 
 
 def test_axes_titles_and_lines(axes_drawn):

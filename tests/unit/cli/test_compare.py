@@ -1,6 +1,7 @@
 """``stsyn-mpi compare`` from its arguments to its table, JSON and figures."""
 
 import json
+import re
 
 import pytest
 
@@ -75,7 +76,7 @@ def check_against_the_run_files(entries, table):
                 assert run["figures"]["rounds"] == opened.n_rounds
         spread = entry["figures"]["time_s"]
         assert spread == {
-            "median": sum(times) / 2,
+            "median": min(times),
             "min": min(times),
             "max": max(times),
         }
@@ -90,10 +91,13 @@ def test_a_target_out_of_reach_is_not_reached(compare):
     row = next(line for line in out.splitlines() if line.startswith("stsyn"))
     assert "not reached" in row
     assert "n.r.: the target was not reached" in out
+    assert "at most 2 rounds" in out
+    assert re.search(r"^stsyn: not reached in 2 rounds, .* at best\)$", out, re.M)
     _, text, _ = compare(*SMALL, *options, "--json")
     (entry,) = json.loads(text)["entries"]
     assert entry["reached"] == 0
     assert entry["figures"]["time_s"]["median"] is None
+    assert entry["runs"][0]["until_its_end"]["rounds"] == 2
 
 
 def test_timing_only_at_the_end_of_the_rounds(compare, tmp_path):
