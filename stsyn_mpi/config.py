@@ -196,6 +196,8 @@ class TrainConfig:
         InputError
             If ``workers`` differs from ``n_workers``, or a value does not fit it.
         """
+        if self.workers is not None and self.workers < 1:
+            self.validate()
         if n_workers < 1:
             raise InputError(
                 "one rank is too few: a run needs a root and at least one worker, "

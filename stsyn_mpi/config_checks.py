@@ -54,8 +54,10 @@ def _refuse(name: str, value: Any, allowed: str) -> None:
 def _check_counts(config: TrainConfig) -> None:
     for name, minimum in _AT_LEAST.items():
         value = getattr(config, name)
-        if value is not None and not minimum <= value < _BELOW_2_63:
-            _refuse(name, value, f"a whole number >= {minimum} (and < 2**63)")
+        if value is not None and value < minimum:
+            _refuse(name, value, f"a whole number >= {minimum}")
+        if value is not None and value >= _BELOW_2_63:
+            _refuse(name, value, "below 2**63")
     check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
     if config.workers and (config.upload_buffers or 0) > config.workers:
         _refuse("upload_buffers", config.upload_buffers, f"at most {config.workers}")

@@ -22,7 +22,7 @@ def run_and_tell(config: SimulateConfig) -> int:
     InputError, RunFailure
         As `simulate`.
     """
-    set_up_logging(config, None)
+    set_up_logging(config.validate(), None)
     progress = Progress(config)
     start_t = time.perf_counter()
     try:

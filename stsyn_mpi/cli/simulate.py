@@ -21,10 +21,11 @@ def simulate(toml: str | None, **flags: Any) -> int:
     long a local update takes. The same coordinator decides as in a real run, the
     training is real, and the run file is the same with clock = virtual.
     """
-    from stsyn_mpi.mpi.launch import limit_blas
+    from stsyn_mpi.mpi.launch import check_outside_launcher, limit_blas
 
     flags["fault"] = flags["fault"] or None
     config = SimulateConfig.from_sources(toml, flags)
+    check_outside_launcher(os.environ, "simulate is one process")
     limit_blas(os.environ, config.blas_threads)
     from stsyn_mpi.simulation_report import run_and_tell
 

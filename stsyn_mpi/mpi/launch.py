@@ -88,6 +88,26 @@ def check_single_process(environ: Mapping[str, str]) -> None:
         )
 
 
+def check_outside_launcher(environ: Mapping[str, str], what: str) -> None:
+    """Refuse to do in each of several processes what is for one.
+
+    Parameters
+    ----------
+    environ
+        Environment variables.
+    what
+        What the command is, for the message.
+
+    Raises
+    ------
+    InputError
+        Inside a launcher.
+    """
+    tasks = _number(environ, _SLURM_TASKS) or 1
+    if tasks > 1 or launched_by_mpi(environ):
+        raise InputError(f"{what}: start it without a launcher")
+
+
 def find_mpirun() -> Mpirun:
     """Find the launcher: beside the Python that runs, else on PATH.
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.comparison import Entry, Measured, compare_runs, measure
-from stsyn_mpi.errors import InputError
-from stsyn_mpi.mpi.launch import check_single_process, launched_by_mpi
+from stsyn_mpi.mpi.launch import check_outside_launcher
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.study.combinations import combinations
 from stsyn_mpi.study.config import StudyConfig
@@ -33,12 +32,11 @@ def check_place(environ: Mapping[str, str]) -> None:
     InputError
         Inside an MPI launcher.
     """
-    check_single_process(environ)
-    if launched_by_mpi(environ):
-        raise InputError(
-            "compare is one process that starts its runs itself, with --real one "
-            "mpirun after the other: start it without a launcher"
-        )
+    check_outside_launcher(
+        environ,
+        "compare is one process that starts its runs itself, with --real one mpirun "
+        "after the other",
+    )
 
 
 def run_study(study: StudyConfig, n_jobs: int | None, progress: Progress) -> Comparison:

@@ -94,6 +94,9 @@ def test_events_are_kept_on_request(simulated):
     ("options", "words"),
     [
         ((), "--workers is missing"),
+        (("-M", 0, *DELAY), "--workers must be a whole number >= 1, got 0"),
+        (("-M", 4, *DELAY, "--log-level", "inf"), "did you mean 'info'"),
+        (("-M", 4, *DELAY, "--blas-threads", 0), "--blas-threads must be"),
         (("-M", 4), "--delay none: a virtual clock needs"),
         (("-M", 4, "-K", 5, *DELAY), "K <= M = 4, got 5"),
         (("-M", 4, *DELAY, "--strategy", "stsin"), "did you mean 'stsyn'"),
@@ -114,6 +117,13 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert simulate(*options, "--out", "run.h5") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_under_a_launcher_are_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    assert simulate(*SMALL, "--out", tmp_path / "run.h5") == 2
+    assert "start it without a launcher" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

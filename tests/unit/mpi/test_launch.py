@@ -37,6 +37,13 @@ def test_tasks_without_an_mpi_between_them_are_refused():
         launch.check_single_process({"SLURM_STEP_NUM_TASKS": "4"})
 
 
+@pytest.mark.parametrize("environ", [{"SLURM_STEP_NUM_TASKS": "4"}, {"PMI_RANK": "0"}])
+def test_what_is_one_process_is_refused_in_several(environ):
+    launch.check_outside_launcher({"SLURM_STEP_NUM_TASKS": "1"}, "this is one")
+    with pytest.raises(InputError, match="this is one: start it without a launcher"):
+        launch.check_outside_launcher(environ, "this is one")
+
+
 def fake_mpirun(folder: Path, answer: str) -> Path:
     path = folder / "mpirun"
     path.write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
