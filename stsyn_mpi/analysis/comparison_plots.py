@@ -16,6 +16,7 @@ from stsyn_mpi.analysis.figures import (
     new_figure,
     save_figure,
     styles,
+    wrapped,
 )
 from stsyn_mpi.study.header import Header
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES = (9.5, 5.2)
+_LARGE_PT, _SMALL_PT = 12, 8.5
 Way = Callable[[Measured], np.ndarray]
 
 
@@ -127,11 +129,13 @@ def _draw(entries: Sequence[Entry], header: Header, way: Way, x_label: str) -> F
         _draw_entry(axes, entry, way, style, header.basis)
     if header.study.target is not None:
         _draw_target(axes, header.study.target)
-    _write_titles(axes, header.figure_lines())
     dress_axes(axes, x_label)
     figure.legend(
         loc="outside right upper", frameon=False, fontsize=9, handlelength=3.5
     )
+    # The legend decides how much room there is beside it.
+    figure.draw_without_rendering()
+    _write_titles(axes, header.figure_lines(), axes.bbox.width * 72 / figure.dpi)
     return figure
 
 
@@ -153,17 +157,18 @@ def _draw_entry(axes: Axes, entry: Entry, way: Way, style: Style, basis: Basis) 
     )
 
 
-def _write_titles(axes: Axes, lines: Sequence[str]) -> None:
+def _write_titles(axes: Axes, lines: Sequence[str], width_pt: float) -> None:
     """Write the first line large, and the others small under it."""
     first, *rest = lines
-    axes.set_title("\n".join(rest), loc="left", fontsize=8.5, color="#444444")
+    small = "\n".join(wrapped(line, width_pt, _SMALL_PT) for line in rest)
+    axes.set_title(small, loc="left", fontsize=_SMALL_PT, color="#444444")
     axes.annotate(
-        first,
+        wrapped(first, width_pt, _LARGE_PT),
         xy=(0, 1),
         xycoords="axes fraction",
-        xytext=(0, 9 + 11.5 * len(rest)),
+        xytext=(0, 9 + 11.5 * (1 + small.count("\n"))),
         textcoords="offset points",
-        fontsize=12,
+        fontsize=_LARGE_PT,
     )
 
 

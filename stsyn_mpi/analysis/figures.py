@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 # and markers tell the curves apart in grey print, too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 _MOST_MARKERS = 25
+_EM_PER_CHARACTER = 0.56
+"""Mean width of a character of the figures' font, with some room to spare."""
 
 
 class Style(NamedTuple):
@@ -30,7 +33,7 @@ class Style(NamedTuple):
 
 
 def styles() -> Iterator[Style]:
-    """Yield styles without end; no two of the first 28 are equal."""
+    """Yield styles without end; no two of the first 28 share two of their parts."""
     parts = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
     return (Style(*part) for part in parts)
 
@@ -76,6 +79,23 @@ def check_matplotlib() -> None:
         raise InputError(
             "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
         ) from error
+
+
+def wrapped(text: str, width_pt: float, size_pt: float) -> str:
+    """Break a text into lines of about this width.
+
+    Lines end after a space, or else after a comma, a semicolon or a slash, which the
+    options of a run are full of.
+    """
+    most = max(20, int(width_pt / (_EM_PER_CHARACTER * size_pt)))
+    lines = [""]
+    for word in re.findall(r"\S+\s*", text):
+        parts = re.findall(r"[^,;/]*[,;/]+\s*|[^,;/]+", word)
+        for part in [word] if len(word) <= most else parts:
+            if lines[-1] and len(lines[-1]) + len(part.rstrip()) > most:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def dress_axes(axes: Axes, x_label: str) -> None:

@@ -18,6 +18,7 @@ from stsyn_mpi.analysis.figures import (
     new_figure,
     save_figure,
     styles,
+    wrapped,
 )
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_POINTS = 4000
+_TITLE_PT, _LEGEND_PT = 11, 9
+_MARGIN_PT = 60
+_LONG = 50
+"""Characters of a name beyond which it would hide the curves."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +136,31 @@ def _draw(
     figure, axes = new_figure()
     for curve, label, style in zip(curves, _labels(curves), styles(), strict=False):
         _draw_curve(axes, x_of(curve), curve.accuracy, label, style)
-    axes.set_title(_title(curves), loc="left", fontsize=11)
     dress_axes(axes, x_label)
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    _place_legend(figure, axes)
+    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
+    title = wrapped(_title(curves), width_pt, _TITLE_PT)
+    axes.set_title(title, loc="left", fontsize=_TITLE_PT)
     return figure
+
+
+def _place_legend(figure: Figure, axes: Axes) -> None:
+    """Put short names into the axes, and long ones, each on its lines, below."""
+    handles, labels = axes.get_legend_handles_labels()
+    if max(map(len, labels)) <= _LONG:
+        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+        return
+    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
+    texts = [wrapped(label, width_pt, _LEGEND_PT) for label in labels]
+    n_lines = sum(1 + text.count("\n") for text in texts)
+    figure.set_figheight(figure.get_figheight() + n_lines * 1.4 * _LEGEND_PT / 72)
+    figure.legend(
+        handles,
+        texts,
+        loc="outside lower left",
+        frameon=False,
+        fontsize=_LEGEND_PT,
+    )
 
 
 def _draw_curve(
@@ -151,20 +177,41 @@ def _draw_curve(
 
 
 def _labels(curves: Sequence[AccuracyCurve]) -> list[str]:
-    """Name the curves by their scheme, and by their file where schemes coincide."""
-    uses = Counter(curve.label for curve in curves)
-    return [
-        (curve.label if uses[curve.label] == 1 else f"{curve.label}, {curve.stem}")
-        + (", unfinished" if curve.unfinished else "")
+    """Name the curves by their scheme and what differs, and by their file if need be.
+
+    What differs is whatever of clock, delay and communication is not the same for all.
+    """
+    shared = _shared(curves)
+    names = [
+        ", ".join([curve.label, *(w for w in _conditions(curve) if w not in shared)])
         for curve in curves
+    ]
+    uses = Counter(names)
+    return [
+        (name if uses[name] == 1 else f"{name}, {curve.stem}")
+        + (", unfinished" if curve.unfinished else "")
+        for name, curve in zip(names, curves, strict=True)
     ]
 
 
 def _title(curves: Sequence[AccuracyCurve]) -> str:
-    law = _common({curve.delay for curve in curves})
-    cost = _common({curve.communication for curve in curves})
-    return f"Test accuracy, injected delay: {law}; {cost}"
+    shared = "; ".join(w for w in _shared(curves) if w != _clock_words(curves[0]))
+    return "Test accuracy" + (f", {shared}" if shared else "")
 
 
-def _common(words: set[str]) -> str:
-    return words.pop() if len(words) == 1 else "several"
+def _shared(curves: Sequence[AccuracyCurve]) -> list[str]:
+    """Return the conditions that all curves have in common."""
+    others = [_conditions(curve) for curve in curves]
+    return [w for w in others[0] if all(w in conditions for conditions in others)]
+
+
+def _conditions(curve: AccuracyCurve) -> tuple[str, str, str]:
+    return (
+        _clock_words(curve),
+        f"injected delay: {curve.delay}",
+        curve.communication,
+    )
+
+
+def _clock_words(curve: AccuracyCurve) -> str:
+    return f"{curve.clock} time"

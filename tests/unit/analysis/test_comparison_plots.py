@@ -7,6 +7,7 @@ import pytest
 from stsyn_mpi.analysis import comparison_plots
 from stsyn_mpi.analysis.comparison import NEVER, Basis, Entry, Measured, compare_runs
 from stsyn_mpi.analysis.comparison_plots import band, middle_run, write_comparison
+from stsyn_mpi.analysis.figures import styles
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.study.config import StudyConfig
 from stsyn_mpi.study.header import Header
@@ -130,6 +131,27 @@ def test_eight_schemes_are_told_apart_and_all_named(axes_drawn):
     assert [text.get_text() for text in legend.get_texts()] == [
         f"scheme-{n}" for n in range(8)
     ]
+
+
+def test_fourteen_styles_share_no_two_parts():
+    some = [style for _, style in zip(range(14), styles(), strict=False)]
+    for pair in ((0, 1), (0, 2), (1, 2)):
+        assert len({tuple(style[part] for part in pair) for style in some}) == 14
+
+
+def test_titles_stay_beside_the_legend(axes_drawn):
+    law = "exponential:mean=20ms,factors=" + "/".join("1" * 40)
+    head = header(delay=law, network="link:latency=1ms,bandwidth=1GB/s,sharing=none")
+    label = "adacomm:interval=1s,U=5"
+    drawn = axes_drawn(compare_runs({label: THREE}), head)
+    figure, axes = drawn["accuracy-over-time.png"]
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    title = axes.get_title(loc="left")
+    assert law in title.replace("\n", "")
+    assert axes._left_title.get_window_extent().x1 < legend.get_window_extent().x0
+    (large,) = [text for text in axes.texts if "workers" in text.get_text()]
+    assert large.get_window_extent().y0 >= axes._left_title.get_window_extent().y1
 
 
 def test_how_many_reached_the_target_is_said(axes_drawn):

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,33 @@ def test_runs_are_told_apart(run_path, write, axes_drawn):
     ]
     for style in ("get_color", "get_linestyle", "get_marker"):
         assert len({getattr(line, style)() for line in lines}) == 3, style
+
+
+def test_what_differs_is_said_beside_the_line(run_path, write, axes_drawn):
+    curve = curve_of(run_path)
+    other = replace(curve, clock="virtual", communication="free communication")
+    slow = replace(other, delay="constant:mean=9s")
+    axes = axes_drawn(curve, other, slow)["accuracy-over-time.png"]
+    name = "stsyn (M=8, K=4, U=10)"
+    same = "injected delay: exponential:mean=20ms"
+    assert [line.get_label() for line in axes.lines] == [
+        f"{name}, wall time, {same}, real communication",
+        f"{name}, virtual time, {same}, free communication",
+        f"{name}, virtual time, injected delay: constant:mean=9s, free communication",
+    ]
+    assert axes.get_title(loc="left") == "Test accuracy"
+    axes = axes_drawn(other, slow)["accuracy-over-time.png"]
+    assert axes.get_title(loc="left") == "Test accuracy, free communication"
+    assert axes.lines[0].get_label() == f"{name}, {same}"
+
+
+def test_a_long_title_stays_in_the_figure(run_path, axes_drawn):
+    law = f"exponential:mean=20ms,factors={'/'.join('1' * 90)}"
+    axes = axes_drawn(replace(curve_of(run_path), delay=law))["accuracy-over-time.png"]
+    axes.figure.draw_without_rendering()
+    title = axes.get_title(loc="left")
+    assert law in title.replace("\n", "")
+    assert axes._left_title.get_window_extent().x1 <= axes.figure.bbox.x1
 
 
 def test_two_png_files_are_written(run_path, tmp_path):
