@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from stsyn_mpi import config_checks
 from stsyn_mpi.config_values import coerce_all, read_toml
@@ -33,6 +33,8 @@ class TrainConfig:
 
     Attributes
     ----------
+    command : str
+        Of the class: the command whose options these are.
     workers : int or None
         M, worker ranks; None means the world size less the root.
     data, partition, model : str
@@ -86,6 +88,8 @@ class TrainConfig:
     blas_threads : int
         Threads of BLAS in each rank.
     """
+
+    command: ClassVar[str] = "train"
 
     workers: int | None = None
     data: str = "digits"
@@ -146,9 +150,10 @@ class TrainConfig:
         values: dict[str, Any] = {}
         if toml_path is not None:
             where = f"configuration {str(toml_path)!r}"
-            values.update(coerce_all(read_toml(toml_path), field_types(cls), where))
+            table, types = read_toml(toml_path), field_types(cls)
+            values.update(coerce_all(table, types, where, cls.command))
         given = {key: value for key, value in overrides.items() if value is not None}
-        values.update(coerce_all(given, field_types(cls), "options"))
+        values.update(coerce_all(given, field_types(cls), None))
         return cls(**values)
 
     @classmethod

@@ -36,7 +36,10 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def coerce_all(
-    values: Mapping[str, Any], types: Mapping[str, str], where: str
+    values: Mapping[str, Any],
+    types: Mapping[str, str],
+    where: str | None,
+    command: str = "train",
 ) -> dict[str, Any]:
     """Check names and types of ``values``.
 
@@ -47,8 +50,10 @@ def coerce_all(
     types : mapping
         Key to one of ``int``, ``float``, ``seconds``, ``bool``, ``str``, ``texts``,
         each perhaps with a question mark for "or nothing".
-    where : str
-        Where the values come from, for the message.
+    where : str or None
+        Where the values come from, for the message; None for flags and keywords.
+    command : str
+        Whose ``--help`` lists the keys.
 
     Raises
     ------
@@ -57,25 +62,31 @@ def coerce_all(
     """
     for key in values:
         if key not in types:
-            raise InputError(
-                f"unknown key {key!r} in {where}"
-                f"{nearest(key, types) or ': see stsyn-mpi train --help'}"
-            )
+            raise _unknown(key, types, where, command)
     return {key: _coerce(key, values[key], types[key], where) for key in values}
 
 
-def _coerce(key: str, value: Any, type_name: str, where: str) -> Any:
+def _unknown(
+    key: str, types: Mapping[str, str], where: str | None, command: str
+) -> InputError:
+    if where is None:
+        return InputError(f"unknown option {key!r}{nearest(key, types)}")
+    written = [name.replace("_", "-") for name in types]
+    key = key.replace("_", "-")
+    advice = nearest(key, written) or f": see stsyn-mpi {command} --help"
+    return InputError(f"unknown key {key!r} in {where}{advice}")
+
+
+def _coerce(key: str, value: Any, type_name: str, where: str | None) -> Any:
     if value is None and type_name.endswith("?"):
         return None
     kind = type_name.rstrip("?")
     try:
         return _CONVERTERS[kind](value)
-    except TypeError:
-        raise InputError(
-            f"{key} in {where} must be {_WORDS[kind]}, got {value!r}"
-        ) from None
-    except InputError as error:
-        raise InputError(f"{key} in {where}: {error}") from None
+    except (TypeError, InputError):
+        name = key.replace("_", "-")
+        said = f"--{name}" if where is None else f"{name} in {where}"
+        raise InputError(f"{said} must be {_WORDS[kind]}, got {value!r}") from None
 
 
 def _whole(value: Any) -> int:
@@ -128,7 +139,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
-    "seconds": "a duration (seconds, or text such as '20ms')",
+    "seconds": "a duration such as 20ms, 2s, 1.5, 10m, 1h or 02:00:00",
     "bool": "true or false",
     "str": "a text",
     "texts": "a list of texts",

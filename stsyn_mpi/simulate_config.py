@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
@@ -27,6 +27,8 @@ class SimulateConfig(TrainConfig):
     timing_only : bool
         Simulate the rounds and train nothing.
     """
+
+    command: ClassVar[str] = "simulate"
 
     network: str = "free"
     timing_only: bool = False

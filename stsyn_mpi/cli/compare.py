@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from stsyn_mpi.cli.options import all_options
+from stsyn_mpi.cli.options import SIMULATED, all_options
 from stsyn_mpi.simulate_config import SimulateConfig
 
 _NOT_AS_IN_SIMULATE = (
@@ -19,6 +19,12 @@ _NOT_AS_IN_SIMULATE = (
     "log_dir",
     "record_updates",
 )
+_HELP = {
+    "workers": "M, workers of each run. [required]",
+    "delay": SIMULATED["delay"].replace("[required]", "[required unless --real]"),
+    "fault": "With --real, a deliberate fault, as in "
+    "sleep:worker=2,round=4,duration=2s; repeatable.",
+}
 
 
 @click.command()
@@ -63,7 +69,7 @@ _NOT_AS_IN_SIMULATE = (
     default=None,
     help="Record every local update in the run files. [default: off]",
 )
-@all_options(SimulateConfig, without=_NOT_AS_IN_SIMULATE)
+@all_options(SimulateConfig, without=_NOT_AS_IN_SIMULATE, helps=_HELP)
 def compare(
     toml: str | None,
     jobs: int | None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -27,7 +28,8 @@ _HELP = {
     "network": "Cost of messages: free | constant:cost=100ms | "
     "link:latency=1ms,bandwidth=1GB/s,sharing=none; see docs/network.md.",
     "timing_only": "Simulate rounds alone; train nothing.",
-    "rounds": "Rounds at most. [default: 100 without another end]",
+    "rounds": "Rounds at most. [default: 100 where nothing else ends the run, 10000 "
+    "with --target-accuracy alone]",
     "time_limit": "Ends the run after this time, as in 10m.",
     "target_accuracy": "Ends the run at this test accuracy, as in 0.9.",
     "batch_size": "Samples of a local update, drawn with replacement.",
@@ -59,12 +61,23 @@ _HELP = {
     "device": "auto | cpu",
     "blas_threads": "Threads of BLAS in each rank.",
 }
+SIMULATED = {
+    "workers": "M, simulated workers. [required]",
+    "delay": _HELP["delay"].replace(
+        "Injected delay: none, or LAW:mean=20ms",
+        "Duration of a local update: LAW:mean=20ms",
+    )
+    + " [required]",
+}
+"""Whole help texts that differ where the clock is virtual."""
 _TYPES: dict[str, Any] = {"int": int, "float": float, "seconds": str, "str": str}
 
 
-def _option(field: dataclasses.Field[Any], kind: str) -> Callable[[Any], Any]:
+def _option(
+    field: dataclasses.Field[Any], kind: str, own_text: str | None
+) -> Callable[[Any], Any]:
     flag = "--" + field.name.replace("_", "-")
-    text = _HELP[field.name]
+    text = own_text or _HELP[field.name]
     if kind == "bool":
         off = flag.replace("--", "--no-", 1)
         default = " [default: on]" if field.default else ""
@@ -73,14 +86,16 @@ def _option(field: dataclasses.Field[Any], kind: str) -> Callable[[Any], Any]:
         )
     if kind == "texts":
         return click.option(flag, field.name, multiple=True, help=text)
-    if field.default is not None:
+    if field.default is not None and own_text is None:
         text += f" [default: {field.default}]"
     names = (_SHORT[field.name], flag) if field.name in _SHORT else (flag,)
     return click.option(*names, field.name, type=_TYPES[kind], help=text)
 
 
 def all_options(
-    config: type[TrainConfig], without: Collection[str] = ()
+    config: type[TrainConfig],
+    without: Collection[str] = (),
+    helps: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds a flag for every field of a configuration.
 
@@ -90,13 +105,17 @@ def all_options(
         The configuration.
     without : collection of str
         Fields that get no flag.
+    helps : mapping
+        Field to its whole help text, default included, where it differs from that of
+        `TrainConfig`.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         kinds = field_types(config)
         for field in reversed(dataclasses.fields(config)):
             if field.name not in without:
-                command = _option(field, kinds[field.name].rstrip("?"))(command)
+                kind = kinds[field.name].rstrip("?")
+                command = _option(field, kind, helps.get(field.name))(command)
         return command
 
     return decorate

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from stsyn_mpi.cli.options import all_options
+from stsyn_mpi.cli.options import SIMULATED, all_options
 from stsyn_mpi.simulate_config import SimulateConfig
 
 
 @click.command()
 @click.argument("toml", required=False, type=click.Path())
-@all_options(SimulateConfig)
+@all_options(SimulateConfig, without=("fault",), helps=SIMULATED)
 def simulate(toml: str | None, **flags: Any) -> int:
     """Train under a virtual clock, in this process.
 
@@ -23,7 +23,6 @@ def simulate(toml: str | None, **flags: Any) -> int:
     """
     from stsyn_mpi.mpi.launch import check_outside_launcher, limit_blas
 
-    flags["fault"] = flags["fault"] or None
     config = SimulateConfig.from_sources(toml, flags)
     check_outside_launcher(os.environ, "simulate is one process")
     limit_blas(os.environ, config.blas_threads)

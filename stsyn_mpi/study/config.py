@@ -78,7 +78,7 @@ class StudyConfig:
             where = f"configuration {str(toml_path)!r}"
             values.update(_coerce(read_toml(toml_path), where))
         given = {key: value for key, value in overrides.items() if value is not None}
-        values.update(_coerce(given, "options"))
+        values.update(_coerce(given, None))
         own = {key: values.pop(key) for key in _OWN if key in values}
         # A comparison reads the round table alone.
         values.setdefault("record_updates", False)
@@ -137,8 +137,10 @@ class StudyConfig:
             )
 
 
-def _coerce(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _coerce(values: Mapping[str, Any], where: str | None) -> dict[str, Any]:
     for key, instead in _INSTEAD.items():
         if key in values:
-            raise InputError(f"{key} in {where}: a comparison takes {instead}")
-    return coerce_all(values, field_types(SimulateConfig) | _OWN, where)
+            name = key.replace("_", "-")
+            said = f"--{name}" if where is None else f"{name} in {where}"
+            raise InputError(f"{said}: a comparison takes {instead}")
+    return coerce_all(values, field_types(SimulateConfig) | _OWN, where, "compare")

@@ -102,7 +102,7 @@ def test_events_are_kept_on_request(simulated):
         (("-M", 4, *DELAY, "--strategy", "stsin"), "did you mean 'stsyn'"),
         (("-M", 4, "--delay", "exponental:mean=1"), "did you mean 'exponential'"),
         (("-M", 4, *DELAY, "--network", "lnk"), "did you mean 'link'"),
-        (("-M", 4, *DELAY, "--fault", "kill:worker=1,round=1"), "see train"),
+        (("-M", 4, *DELAY, "--fault", "kill:worker=1,round=1"), "--fault"),
         (("-M", 4, *DELAY, "--timing-only", "--target-accuracy", 0.9), "never reached"),
         (("-M", 4, *DELAY, "--data", "no.h5"), "no.h5"),
         (("-M", 5000, *DELAY), "5000"),
@@ -125,6 +125,22 @@ def test_several_processes_under_a_launcher_are_refused(tmp_path, capsys, monkey
     assert simulate(*SMALL, "--out", tmp_path / "run.h5") == 2
     assert "start it without a launcher" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_in_a_file_is_refused(tmp_path, capsys):
+    options = tmp_path / "run.toml"
+    options.write_text('fault = ["kill:worker=1,round=1"]\n')
+    assert simulate(options, *SMALL, "--out", tmp_path / "run.h5") == 2
+    assert "faults are for real ranks" in capsys.readouterr().err
+
+
+def test_help_says_what_holds_here_and_not_in_train(capsys):
+    assert simulate("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "mpirun" not in text
+    assert "--fault" not in text
+    assert "--workers INTEGER M, simulated workers. [required]" in text
+    assert "docs/delays.md. [required]" in text
 
 
 def test_an_existing_file_is_kept(tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 
 from stsyn_mpi.config import TrainConfig, field_types
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.simulate_config import SimulateConfig
 
 DIFFERENT = {
     "bool": lambda value: not value,
@@ -43,13 +44,13 @@ def test_durations_are_seconds_in_any_form(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("wait-fro = 3", "unknown key 'wait_fro'.*did you mean 'wait_for'"),
+        ("wait-fro = 3", "unknown key 'wait-fro'.*did you mean 'wait-for'"),
         ('rounds = "3"', "rounds in .*must be a whole number, got '3'"),
         ("rounds = 3.0", "rounds in .*must be a whole number, got 3.0"),
         ("rounds = true", "rounds in .*must be a whole number, got True"),
         ("force = 1", "force in .*must be true or false, got 1"),
         ("lr = 'x'", "lr in .*must be a number, got 'x'"),
-        ("time-limit = '3 weeks'", "time_limit in .*duration.*got '3 weeks'"),
+        ("time-limit = '3 weeks'", "time-limit in .*duration.*got '3 weeks'"),
         ("fault = [1]", "fault in .*must be a list of texts"),
         ("[train]\nlr = 1", "unknown key 'train'"),
         ("wait-for = 1\nwait_for = 2", "with a dash and an underscore"),
@@ -60,6 +61,27 @@ def test_bad_files_are_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         TrainConfig.from_sources(toml(tmp_path, text), {})
     assert "run.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"time_limit": "abc"}, "^--time-limit must be a duration such as .*got 'abc'"),
+        ({"batch_size": "1"}, "^--batch-size must be a whole number, got '1'"),
+        ({"wait_fro": 3}, "^unknown option 'wait_fro' .did you mean 'wait_for'"),
+    ],
+)
+def test_bad_flags_and_keywords_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        TrainConfig.from_sources(None, values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"), [(TrainConfig, "train"), (SimulateConfig, "simulate")]
+)
+def test_the_command_that_lists_the_keys_is_named(tmp_path, kind, command):
+    with pytest.raises(InputError, match=f"see stsyn-mpi {command} --help"):
+        kind.from_sources(toml(tmp_path, "zzzz = 1"), {})
 
 
 def test_missing_and_binary_files_are_refused(tmp_path):

@@ -57,17 +57,27 @@ def test_what_makes_no_comparison_is_refused(options, said):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"strategy": "stsyn"}, "strategy in options: a comparison takes strategies"),
+        ({"strategy": "stsyn"}, "--strategy: a comparison takes strategies"),
         ({"target_accuracy": 0.5}, "a comparison takes target$"),
-        ({"stratgies": "stsyn"}, "unknown key 'stratgies'.*did you mean 'strategies'"),
+        (
+            {"stratgies": "stsyn"},
+            "unknown option 'stratgies'.*mean 'strategies'",
+        ),
         ({"sedes": 2}, "did you mean 'seed"),
-        ({"seeds": "two"}, "seeds in options must be a whole number"),
-        ({"target": "0.8"}, "target in options must be a number"),
+        ({"seeds": "two"}, "--seeds must be a whole number"),
+        ({"target": "0.8"}, "--target must be a number"),
     ],
 )
 def test_wrong_keys_and_types_are_named(options, said):
     with pytest.raises(InputError, match=said):
         StudyConfig.from_sources(None, ENOUGH | options)
+
+
+def test_the_command_that_lists_the_keys_is_named(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text("zzzz = 1")
+    with pytest.raises(InputError, match="see stsyn-mpi compare --help"):
+        StudyConfig.from_sources(path, ENOUGH)
 
 
 def test_a_file_with_a_wrong_key_is_named(tmp_path):
