@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.comparison import Entry, Measured, compare_runs, measure
+from stsyn_mpi.errors import RunFailure
 from stsyn_mpi.mpi.launch import check_outside_launcher
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.study.combinations import combinations
@@ -56,12 +57,19 @@ def run_study(study: StudyConfig, n_jobs: int | None, progress: Progress) -> Com
     InputError
         For what is wrong with the options, before anything is run.
     RunFailure
-        Naming the combination that failed.
+        Naming the combination that failed; or after Ctrl-C, with what is complete.
     """
     wanted = combinations(study)
     at_once = 1 if study.real else n_jobs or len(os.sched_getaffinity(0))
     progress.begin(len(wanted))
-    run_missing(wanted, at_once, progress, force=study.common.force)
+    try:
+        run_missing(wanted, at_once, progress, force=study.common.force)
+    except KeyboardInterrupt:
+        again = "without --force" if study.common.force else "given again"
+        raise RunFailure(
+            f"interrupted with {progress.n_there} of {len(wanted)} runs complete: the "
+            f"same command, {again}, goes on where it was"
+        ) from None
     header = Header(study, "wall" if study.real else "virtual")
     runs: dict[str, list[Measured]] = {}
     for combination in wanted:

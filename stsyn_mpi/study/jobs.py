@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from typing import IO
 from stsyn_mpi.children import dying_with
 from stsyn_mpi.errors import EXIT_BAD_INPUT, EXIT_DONE, InputError, RunFailure
 from stsyn_mpi.mpi.launch import blas_environment
+from stsyn_mpi.runfile.liveness import WriterLife
+from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.study.combinations import Combination
 from stsyn_mpi.study.command import command_of
 from stsyn_mpi.study.progress import Progress
@@ -49,8 +52,9 @@ def run_missing(
     Raises
     ------
     InputError, RunFailure
-        Naming the combination whose process refused its input, or failed. No other
-        process is left behind then, nor after any other exception.
+        Naming the combination whose process refused its input, failed, or is made by
+        another process. No other process is left behind then, nor after any other
+        exception.
     """
     missing = []
     for combination in wanted:
@@ -79,7 +83,7 @@ class _Job:
 def _start(combination: Combination) -> _Job:
     config = dataclasses.replace(combination.config, force=True)
     log = combination.path.with_suffix(".log")
-    with _log_file(log) as file:
+    with _log_file(log, combination) as file:
         process = subprocess.Popen(
             command_of(config),
             # NumPy reads these when it is imported, before any option is.
@@ -94,15 +98,37 @@ def _start(combination: Combination) -> _Job:
     return _Job(combination, process, log, time.monotonic())
 
 
-def _log_file(path: Path) -> IO[bytes]:
+def _log_file(path: Path, combination: Combination) -> IO[bytes]:
+    """Open a log that nobody else has open: whoever has it makes that run."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("wb")
+        file = path.open("ab")
     except OSError as error:
         raise InputError(
             f"--out: cannot write to folder {str(path.parent)!r}: "
             f"{error.strerror or error}"
         ) from None
+    try:
+        # The process that is started inherits the lock, and has it until it ends.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise _made_by_another(combination) from None
+    except OSError:
+        pass  # No locks there: the run file itself is still checked by its writer.
+    file.truncate(0)
+    return file
+
+
+def _made_by_another(combination: Combination) -> InputError:
+    who = "another process"
+    with suppress(InputError), open_run(combination.path) as run:
+        if run.writer_life is WriterLife.ALIVE:
+            who = f"process {run.writer.pid} on this host"
+    return InputError(
+        f"{combination}: {combination.path} is being written by {who}, as for another "
+        "comparison in this folder: wait for it, or choose another folder (--out)"
+    )
 
 
 def _reap(running: list[_Job], progress: Progress) -> None:
@@ -115,7 +141,11 @@ def _reap(running: list[_Job], progress: Progress) -> None:
         running.remove(job)
         _judge(job)
         job.log.unlink(missing_ok=True)
-        progress.ended(job.combination, f"{time.monotonic() - job.began:.1f} s")
+        progress.ended(job.combination, _made_in(job.began))
+
+
+def _made_in(began: float) -> str:
+    return f"made in {time.monotonic() - began:.1f} s of this machine's time"
 
 
 def _judge(job: _Job) -> None:

@@ -31,6 +31,11 @@ class Progress:
         self._n_wanted = self._n_there = 0
         self._drawn_t = -_REDRAW_S
 
+    @property
+    def n_there(self) -> int:
+        """Runs that are complete."""
+        return self._n_there
+
     def begin(self, n_wanted: int) -> None:
         """Take the number of runs that there will be."""
         self._n_wanted = n_wanted

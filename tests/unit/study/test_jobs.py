@@ -1,6 +1,7 @@
 """Processes of a comparison: how they are judged, and that none is left."""
 
 import io
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from real_jobs import is_alive
 from rich.console import Console
 
 from stsyn_mpi.errors import InputError, RunFailure
+from stsyn_mpi.runfile.writer import RunWriter
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.study import jobs
 from stsyn_mpi.study.combinations import Combination
@@ -70,7 +72,9 @@ def test_what_is_there_is_not_made_again(wanted):
     run_missing([kept, missing], 2, said)
     first, second = said._console.file.getvalue().splitlines()
     assert first == "1/2  stsyn:K=5 seed 0: kept"
-    assert re.fullmatch(r"2/2  stsyn:K=5 seed 1: [0-9.]+ s", second)
+    assert re.fullmatch(
+        r"2/2  stsyn:K=5 seed 1: made in [0-9.]+ s of this machine's time", second
+    )
     assert missing.is_kept()
     assert [path.suffix for path in sorted(kept.path.parent.iterdir())] == [".h5"] * 2
 
@@ -148,6 +152,22 @@ def test_no_more_processes_than_asked_for_at_a_time(wanted, monkeypatch):
     assert most <= 2
 
 
+def test_a_run_that_another_process_makes_is_named(wanted):
+    (one,) = wanted(SLEEP)
+    job = jobs._start(one)
+    try:
+        with RunWriter.create(one.path, 2, "{}", {}):
+            with pytest.raises(InputError) as caught:
+                run_missing([one], 1, quiet())
+        said = str(caught.value)
+        assert said.startswith(f"stsyn:K=5 seed 0: {one.path} is being written by ")
+        assert f"process {os.getpid()} on this host" in said
+        assert job.log.exists()
+    finally:
+        job.process.kill()
+        job.process.wait()
+
+
 def test_a_folder_that_cannot_be_made_is_named(wanted, tmp_path):
     (one,) = wanted(DONE)
     (tmp_path / "runs").write_text("")
@@ -171,12 +191,17 @@ def test_an_interrupted_comparison_leaves_no_process_and_goes_on(tmp_path, numbe
     while not (pids := children.read_text().split()) and time.monotonic() < end:
         time.sleep(0.001)
     process.send_signal(number)
+    said = process.stderr.read().decode()
     process.stderr.close()
     assert process.wait(WAIT_S) == (1 if number == signal.SIGINT else -number)
     while any(map(is_alive, map(int, pids))) and time.monotonic() < end:
         time.sleep(0.001)
     assert not any(map(is_alive, map(int, pids)))
     if number == signal.SIGINT:
+        assert said == (
+            "stsyn-mpi: error: interrupted with 1 of 2 runs complete: the same command "
+            "when given again goes on where it was\n"
+        )
         return
 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
