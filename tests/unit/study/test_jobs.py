@@ -156,9 +156,11 @@ def test_a_run_that_another_process_makes_is_named(wanted):
     (one,) = wanted(SLEEP)
     job = jobs._start(one)
     try:
-        with RunWriter.create(one.path, 2, "{}", {}):
-            with pytest.raises(InputError) as caught:
-                run_missing([one], 1, quiet())
+        with (
+            RunWriter.create(one.path, 2, "{}", {}),
+            pytest.raises(InputError) as caught,
+        ):
+            run_missing([one], 1, quiet())
         said = str(caught.value)
         assert said.startswith(f"stsyn:K=5 seed 0: {one.path} is being written by ")
         assert f"process {os.getpid()} on this host" in said
@@ -199,8 +201,8 @@ def test_an_interrupted_comparison_leaves_no_process_and_goes_on(tmp_path, numbe
     assert not any(map(is_alive, map(int, pids)))
     if number == signal.SIGINT:
         assert said == (
-            "stsyn-mpi: error: interrupted with 1 of 2 runs complete: the same command "
-            "when given again goes on where it was\n"
+            "stsyn-mpi: error: interrupted with 1 of 2 runs complete: the same command, "
+            "given again, goes on where it was\n"
         )
         return
 
