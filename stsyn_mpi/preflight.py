@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.spec import parse_spec
 
 
 def prepare(config: TrainConfig, environ: Mapping[str, str]) -> TrainConfig:
@@ -41,7 +42,7 @@ def prepare(config: TrainConfig, environ: Mapping[str, str]) -> TrainConfig:
     resolved = config.validate().resolved(config.workers)
     check_data(resolved)
     out = resolved.out or str(default_run_path(resolved.strategy, environ))
-    check_run_file(Path(out), force=resolved.force)
+    check_run_file(Path(out), force=resolved.force, delay=resolved.delay)
     if resolved.log_dir is not None:
         check_folder(Path(resolved.log_dir), "--log-dir")
     return dataclasses.replace(resolved, out=out)
@@ -74,13 +75,23 @@ def check_data(config: TrainConfig, *, is_partitioned: bool = True) -> None:
             partition(config.partition, data.train_labels(), n_workers, config.seed)
 
 
-def check_run_file(path: Path, force: bool) -> None:
+def check_run_file(path: Path, *, force: bool, delay: str) -> None:
     """Check that the run file can be created.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is to stand.
+    force : bool
+        Whether it may replace another.
+    delay : str
+        The run's delay law, whose trace must outlive it.
 
     Raises
     ------
     InputError
-        If it exists and ``force`` is not set, or its folder cannot be written.
+        If it exists and ``force`` is not set, it is the trace that the run replays,
+        or its folder cannot be written.
     """
     from stsyn_mpi.runfile.creation import check_replaceable
 
@@ -89,8 +100,25 @@ def check_run_file(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise InputError(f"--out {str(path)!r} exists; --force overwrites it")
     if path.exists():
+        check_not_replayed(path, delay)
         check_replaceable(path)
     check_folder(path.parent, "--out")
+
+
+def check_not_replayed(path: Path, delay: str) -> None:
+    """Check that a run does not overwrite the trace that it replays.
+
+    Raises
+    ------
+    InputError
+        If the file at ``path`` is the one that ``delay`` names.
+    """
+    trace = parse_spec(delay, "--delay").parameters.get("file")
+    if trace and path.exists() and path.samefile(trace):
+        raise InputError(
+            f"--out {str(path)!r} is the trace that --delay replays: --force does not "
+            "replace it"
+        )
 
 
 def check_folder(folder: Path, option: str) -> None:

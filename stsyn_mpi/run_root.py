@@ -32,6 +32,7 @@ from stsyn_mpi.mpi.root import RankFailed, Root, RootParts
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.wire import rank_of
+from stsyn_mpi.preflight import check_not_replayed
 from stsyn_mpi.progress import LOG, Progress, print_failure, set_up_logging
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.runfile.paths import default_run_path
@@ -66,7 +67,7 @@ def run_root(
     """
     complaint = None
     try:
-        set_up_logging(config, world.rank)
+        set_up_logging(config.validate(), world.rank)
         job = assemble(config, world.n_workers, make_model)
         job.backend.activate()
         evaluation, initial = build_evaluation(job)
@@ -104,6 +105,7 @@ def _farewell_s(job: Job) -> float:
 def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter:
     config = job.config
     out = config.out or str(default_run_path(job.strategy_name, os.environ))
+    check_not_replayed(Path(out), config.delay)
     provenance = {
         "hosts": [place.host for place in everyone],
         "pids": [place.pid for place in everyone],

@@ -105,7 +105,7 @@ def simulate(
     job, law = _prepare(config, make_model)
     network = parse_network(config.network)
     out = Path(config.out or default_run_path(job.strategy_name, os.environ))
-    check_run_file(out, force=config.force)
+    check_run_file(out, force=config.force, delay=config.delay)
     training, n_params = _build_training(job, timing_only=config.timing_only)
     with _open_writer(job, out) as writer:
         try:

@@ -73,7 +73,7 @@ def run_worker(
     """
     complaint = None
     try:
-        set_up_logging(config, world.rank)
+        set_up_logging(config.validate(), world.rank)
         job = assemble(config, world.n_workers, make_model)
         job.backend.activate()
         trainer, n_params = build_trainer(job, worker_of(world.rank))

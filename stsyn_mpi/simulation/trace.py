@@ -182,6 +182,8 @@ class TraceDelay(KeyedLaw):
     ----------
     mean, variance : float
         Of the completed updates, s and s^2.
+    timeless_workers : tuple of int
+        Those who completed every update in no time.
     """
 
     def __init__(self, keys: Keys, record: Record, part: str) -> None:
@@ -198,6 +200,9 @@ class TraceDelay(KeyedLaw):
         self._is_known = (record.work_s[cut] > 0) & (part == "injected")
         self.mean = float(self._done_s.mean())
         self.variance = float(self._done_s.var())
+        longest_s = np.zeros(record.n_workers)
+        np.maximum.at(longest_s, record.worker[done], self._done_s)
+        self.timeless_workers = tuple(np.flatnonzero(longest_s == 0.0).tolist())
 
     def delays_of(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulation.delays import DelayLaw, parse_delay
 from stsyn_mpi.simulation.keys import read_factors
+from stsyn_mpi.simulation.trace import TraceDelay
 from stsyn_mpi.spec import parse_spec
 
 
@@ -32,5 +33,10 @@ def parse_virtual_delay(text: str, seed: int, n_workers: int) -> DelayLaw:
         raise InputError(
             f"--delay {text}: the updates of worker {factors.index(0.0)} take "
             "no time (factor 0), a virtual clock cannot go on"
+        )
+    if isinstance(law, TraceDelay) and law.timeless_workers:
+        raise InputError(
+            f"--delay {text}: the recorded updates of worker "
+            f"{law.timeless_workers[0]} took no time, a virtual clock cannot go on"
         )
     return law

@@ -8,6 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from synthetic_run import write_run
 
 from stsyn_mpi.datasets.reader import BUNDLED
 from stsyn_mpi.errors import EXIT_BAD_INPUT
@@ -32,6 +33,7 @@ def refusal(job):
         (("-M", 5), "5"),
         (("--model", "cnn"), "8x8"),
         (("--data", "missing.h5"), "missing.h5"),
+        (("--log-level", "inf"), "did you mean 'info'"),
         (("--delay", "exponentail:mean=1ms"), "exponential"),
     ],
 )
@@ -51,6 +53,15 @@ def test_existing_output_stays(start, tmp_path):
     path.write_text("precious")
     assert str(path) in refusal(start(3, "--out", path, "--rounds", 1))
     assert path.read_text() == "precious"
+
+
+def test_a_trace_stays(start, tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(path, n_rounds=2, n_workers=2, wait_for=1)
+    before = path.read_bytes()
+    options = ("--out", path, "--force", "--delay", f"trace:file={path}")
+    assert "is the trace that --delay replays" in refusal(start(3, *options))
+    assert path.read_bytes() == before
 
 
 def damaged_data(tmp_path, name, row, value):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import click
 import pytest
 from click.testing import CliRunner
+from synthetic_run import write_run
 
 from stsyn_mpi.cli.main import COMMANDS, cli, run
 from stsyn_mpi.cli.train import train
@@ -33,6 +34,14 @@ def supervised(monkeypatch):
 
     monkeypatch.setattr(job, "supervise", supervise)
     return calls
+
+
+def test_a_run_does_not_replace_the_trace_that_it_replays(tmp_path, supervised, capsys):
+    write_run(tmp_path / "run.h5", n_rounds=2, n_workers=2, wait_for=1)
+    options = ["train", "-M", "2", "--force", "--delay", "trace:file=run.h5"]
+    assert run([*options, "--out", "run.h5"]) == 2
+    assert "is the trace that --delay replays" in capsys.readouterr().err
+    assert supervised == []
 
 
 def test_help_imports_neither_a_command_nor_numpy():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -118,6 +119,41 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("delay", "words"),
+    [
+        ("exponential:mean=20ms,factors=0/1/1/1", "worker 0 take no time"),
+        ("markov:mean=20ms,factors=3*1/0", "worker 3 take no time"),
+        ("exponential:mean=20ms,factors=4*0", "take no time"),
+        ("trace:file=idle.h5,part=work", "virtual clock needs"),
+        ("trace:file=idle.h5,part=injected", "of worker 0 took no time"),
+        ("trace:file=keep.h5", "is the trace that --delay replays"),
+        ("trace:file=link.h5", "is the trace that --delay replays"),
+    ],
+)
+def test_an_existing_run_survives_what_cannot_run(
+    tmp_path, capsys, monkeypatch, delay, words
+):
+    monkeypatch.chdir(tmp_path)
+    for path in ("idle.h5", "keep.h5"):
+        assert simulate(*SMALL, "--out", path) == 0
+    say_worker_0_took_no_time("idle.h5")
+    os.link("keep.h5", "link.h5")
+    before = (tmp_path / "keep.h5").read_bytes()
+    options = (*SMALL, "--timing-only", "--out", "keep.h5", "--force")
+    capsys.readouterr()
+    assert simulate(*options, "--delay", delay) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert (tmp_path / "keep.h5").read_bytes() == before
+
+
+def say_worker_0_took_no_time(path):
+    with h5py.File(path, "r+") as file:
+        updates = file["updates"]
+        updates["injected_s"][...] *= updates["worker"][...] > 0
 
 
 def test_several_processes_under_a_launcher_are_refused(tmp_path, capsys, monkeypatch):
