@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stsyn_mpi.cli.options import SIMULATED, all_options
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulate_config import SimulateConfig
+
+if TYPE_CHECKING:
+    from stsyn_mpi.study.config import StudyConfig
 
 _NOT_AS_IN_SIMULATE = (
     "strategy",
@@ -22,6 +26,9 @@ _NOT_AS_IN_SIMULATE = (
 _HELP = {
     "workers": "M, workers of each run. [required]",
     "delay": SIMULATED["delay"].replace("[required]", "[required unless --real]"),
+    "rounds": "Rounds of a run at most. [default: 100 where nothing else ends it, "
+    "10000 with --target alone]",
+    "seed": "Seed of each scheme's first run, and key of its draws. [default: 0]",
     "fault": "With --real, a deliberate fault, as in "
     "sleep:worker=2,round=4,duration=2s; repeatable.",
 }
@@ -47,7 +54,7 @@ _HELP = {
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Simulated runs at a time. [default: one per core]",
+    help="Simulated runs at a time; not with --real. [default: one per core]",
 )
 @click.option(
     "--out",
@@ -94,12 +101,9 @@ def compare(
     flags["fault"] = flags["fault"] or None
     study = StudyConfig.from_sources(toml, flags)
     check_place(os.environ)
+    _check_jobs(study, jobs)
     if png_folder is not None:
-        from stsyn_mpi.analysis.figures import check_matplotlib
-        from stsyn_mpi.preflight import check_folder
-
-        check_matplotlib()
-        check_folder(png_folder, "--png")
+        _check_png(study, png_folder)
     with shown(Console(stderr=True)) as progress:
         result = run_study(study, jobs, progress)
     figures, note = figures_of(result, png_folder)
@@ -109,3 +113,22 @@ def compare(
         print_result(result, figures, Console())
     if note:
         click.echo(note, err=True)
+
+
+def _check_jobs(study: StudyConfig, jobs: int | None) -> None:
+    if study.real and (jobs or 1) > 1:
+        raise InputError(
+            f"--jobs {jobs} is for simulated runs: real ones (--real) come one by one"
+        )
+
+
+def _check_png(study: StudyConfig, folder: Path) -> None:
+    from stsyn_mpi.analysis.figures import check_matplotlib
+    from stsyn_mpi.preflight import check_folder
+
+    if study.common.timing_only:
+        raise InputError(
+            "--png has nothing to draw with --timing-only: nothing is trained"
+        )
+    check_matplotlib()
+    check_folder(folder, "--png")

@@ -16,9 +16,9 @@ from stsyn_mpi.study.entries import split_entries
 DEFAULT_FOLDER = Path("runs/compare")
 _OWN = {"strategies": "texts", "target": "float?", "seeds": "int", "real": "bool"}
 _INSTEAD = {
-    "strategy": "strategies, a list",
-    "target_accuracy": "target",
-    "log_dir": "train for that: the log of a run that failed is kept beside it",
+    "strategy": "a comparison takes strategies, a list",
+    "target_accuracy": "a comparison takes target",
+    "log_dir": "a comparison keeps the log of a run that failed beside its file",
 }
 """Options of a run that a comparison sets itself, and what to use in their place."""
 _BELOW_2_63 = 2**63
@@ -110,6 +110,8 @@ class StudyConfig:
             )
         if self.common.workers is None:
             raise InputError("--workers is missing: how many, as in -M 20")
+        if self.common.seed >= _BELOW_2_63:
+            raise InputError(f"--seed must be below 2**63, got {self.common.seed}")
         if not 1 <= self.seeds <= _BELOW_2_63 - self.common.seed:
             raise InputError(
                 f"--seeds must be a whole number >= 1, and seeds below 2**63, "
@@ -119,6 +121,8 @@ class StudyConfig:
             raise InputError(
                 f"--target must be a share above 0, at most 1, got {self.target!r}"
             )
+        if self.target is not None and self.common.eval_every == 0:
+            raise InputError("--target needs --eval-every 1 or more, got 0")
         self._check_machine()
         return self
 
@@ -142,5 +146,5 @@ def _coerce(values: Mapping[str, Any], where: str | None) -> dict[str, Any]:
         if key in values:
             name = key.replace("_", "-")
             said = f"--{name}" if where is None else f"{name} in {where}"
-            raise InputError(f"{said}: a comparison takes {instead}")
+            raise InputError(f"{said}: {instead}")
     return coerce_all(values, field_types(SimulateConfig) | _OWN, where, "compare")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.schemes import parse_scheme
+
+_SPACE_IN_A_NAME = re.compile(r"[^\s:=]\s+[^\s:=]")
 
 
 def split_entries(texts: Sequence[str]) -> list[str]:
@@ -25,13 +28,13 @@ def split_entries(texts: Sequence[str]) -> list[str]:
     Raises
     ------
     InputError
-        If a part is empty, or a parameter stands before any scheme.
+        If a part is empty or has a space within a name, or a parameter stands before
+        any scheme.
     """
     entries: list[str] = []
     for text in texts:
-        for n, part in enumerate("".join(text.split()).split(",")):
-            if not part:
-                raise InputError(f"--strategies {text!r}: an entry is empty")
+        for n, written in enumerate(text.split(",")):
+            part = _without_spaces(written, f"--strategies {text!r}")
             if "=" not in part or ":" in part:
                 entries.append(part)
             elif n:
@@ -39,6 +42,18 @@ def split_entries(texts: Sequence[str]) -> list[str]:
             else:
                 raise InputError(f"--strategies {text!r}: {part!r} follows no scheme")
     return entries
+
+
+def _without_spaces(part: str, where: str) -> str:
+    """Return a part of the list without the spaces around its names and signs."""
+    if not part.strip():
+        raise InputError(f"{where}: an entry is empty")
+    if _SPACE_IN_A_NAME.search(part):
+        raise InputError(
+            f"{where}: a space in {part.strip()!r}; parameters follow a colon, as in "
+            "stsyn:K=2"
+        )
+    return "".join(part.split())
 
 
 def canonical_scheme(entry: str) -> str:

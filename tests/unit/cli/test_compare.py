@@ -139,6 +139,9 @@ def test_without_a_target_the_last_accuracy_is_a_column(compare):
         (["--strategies", "stsyn", "-M", "2", "--real", "--timing-only"], "--real"),
         (["--strategies", "stsyn", "-M", "2", "--jobs", "0"], "--jobs"),
         (["nowhere.toml"], "nowhere.toml"),
+        (["--strategies", "stsyn", "-M", "2"], "how long a local update takes"),
+        (["--strategies", "stsyn", "-M", "2", "--real", "--jobs", "2"], "--jobs 2"),
+        (["--strategies", "a", "--timing-only", "--png", "x"], "--png has nothing"),
         (["--strategies", "stsyn", "-M", "2", "--png", "/dev/null"], "--png"),
     ],
 )

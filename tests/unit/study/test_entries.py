@@ -28,6 +28,9 @@ def test_a_part_with_a_value_belongs_to_the_scheme_before_it(texts, entries):
         ("stsyn,,async", "an entry is empty"),
         ("", "an entry is empty"),
         ("K=5,stsyn", "'K=5' follows no scheme"),
+        ("stsyn K=2", "a space in 'stsyn K=2'; parameters follow a colon"),
+        ("async, stsyn K=2", "a space in 'stsyn K=2'"),
+        ("stsyn, ", "an entry is empty"),
     ],
 )
 def test_a_list_that_is_none_is_refused(text, said):

@@ -201,8 +201,8 @@ def test_an_interrupted_comparison_leaves_no_process_and_goes_on(tmp_path, numbe
     assert not any(map(is_alive, map(int, pids)))
     if number == signal.SIGINT:
         assert said == (
-            "stsyn-mpi: error: interrupted with 1 of 2 runs complete: the same command, "
-            "given again, goes on where it was\n"
+            "stsyn-mpi: error: interrupted with 1 of 2 runs complete: the same "
+            "command, given again, goes on where it was\n"
         )
         return
 
