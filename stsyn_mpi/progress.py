@@ -11,6 +11,7 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.protocol.commands import RecordRound
 from stsyn_mpi.protocol.records import WorkerStatus
+from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
 
 _LINE_INTERVAL_S = 1.0
@@ -54,6 +55,8 @@ class Progress:
     """
 
     def __init__(self, config: TrainConfig) -> None:
+        is_timed = isinstance(config, SimulateConfig) and config.timing_only
+        self._trains = not is_timed
         self._bound = f"/{config.rounds}" if config.rounds else ""
         self._start_t = time.perf_counter()
         self._said_t = float("-inf")
@@ -78,11 +81,13 @@ class Progress:
 
     def line(self) -> str:
         """Return the state of the run in one line."""
-        accuracy = "-" if isnan(self._accuracy) else f"{self._accuracy:.4f}"
+        elapsed_s = time.perf_counter() - self._start_t
+        done = f"{elapsed_s:7.1f} s  round {self._round}{self._bound}"
+        if not self._trains:
+            return done
         return (
-            f"{time.perf_counter() - self._start_t:7.1f} s  "
-            f"round {self._round}{self._bound}  "
-            f"train loss {self._train_loss:.4f}  last test accuracy {accuracy}"
+            f"{done}  train loss {_known(self._train_loss)}  "
+            f"last test accuracy {_known(self._accuracy)}"
         )
 
     def _name_missing(self, news: RecordRound) -> None:
@@ -96,6 +101,10 @@ class Progress:
         for worker in sorted(self._missing - missing):
             LOG.warning("round %d: worker %d is back", news.record.round, worker)
         self._missing = missing
+
+
+def _known(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.4f}"
 
 
 def print_failure(rank: int, text: str, host: str | None = None) -> None:

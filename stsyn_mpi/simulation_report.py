@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 
 from stsyn_mpi.analysis.communication import words_of
+from stsyn_mpi.analysis.settings import special_settings
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import RunFailure
@@ -47,12 +49,13 @@ def run_and_tell(config: SimulateConfig) -> int:
 def _introduce(config: TrainConfig, network: Network) -> None:
     if (caveat := bias_of(config)) is not None:
         LOG.warning("%s", caveat)
+    settings = special_settings(asdict(config))
+    words = [f"delay {config.delay}", words_of(network), *settings]
     LOG.info(
-        "%s with M=%d, K=%d, U=%d; delay %s; %s",
+        "%s with M=%d, K=%d, U=%d; %s",
         config.strategy,
         config.workers,
         config.wait_for,
         config.target_updates,
-        config.delay,
-        words_of(network),
+        "; ".join(words),
     )

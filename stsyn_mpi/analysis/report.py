@@ -12,6 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stsyn_mpi.analysis.settings import (
+    TRAINING_KEYS,
+    is_timing_only,
+    special_settings,
+)
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
 
 _MOST_WORKERS = 32
@@ -73,7 +78,13 @@ def _configuration_line(summary: RunSummary) -> str:
         if config.get(key) is not None
     ]
     rest = ("model", "data", "partition", "batch_size", "lr", "delay", "seed")
-    parts += [f"{key.replace('_', ' ')} {config[key]}" for key in rest if key in config]
+    untold = TRAINING_KEYS if is_timing_only(config) else ()
+    parts += [
+        f"{key.replace('_', ' ')} {config[key]}"
+        for key in rest
+        if key in config and key not in untold
+    ]
+    parts += special_settings(config)
     return ", ".join([*parts, summary.communication])
 
 

@@ -39,6 +39,10 @@ CONFIG_KEYS = (
     "partition",
     "batch_size",
     "lr",
+    "lr_schedule",
+    "weights",
+    "server_step",
+    "timing_only",
     "delay",
     "seed",
 )

@@ -1,6 +1,8 @@
 """``stsyn-mpi simulate`` as users type it."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +69,55 @@ def test_timing_only_trains_nothing_and_has_the_same_rounds(simulated):
         np.testing.assert_array_equal(timed[name], trained[name])
     assert np.isnan(timed["train_loss"]).all()
     assert np.isnan(timed["test_accuracy"]).all()
+
+
+@pytest.fixture
+def told(tmp_path, capsys):
+    """Simulate, report, and return log, report and JSON."""
+
+    def tell(*options):
+        path = tmp_path / "run.h5"
+        assert simulate(*SMALL, *options, "--out", path) == 0
+        log = capsys.readouterr().err
+        assert run_command(["report", str(path)]) == 0
+        text = capsys.readouterr().out
+        assert run_command(["report", "--json", str(path)]) == 0
+        (summary,) = json.loads(capsys.readouterr().out)
+        return log, text, summary["config"]
+
+    return tell
+
+
+def test_settings_that_are_not_the_default_are_told(told):
+    changed = {"weights": "updates", "server_step": "adam:lr=0.05"}
+    changed["lr_schedule"] = "cosine"
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in changed.items()]
+    log, text, config = told(*flags)
+    for words in ("weights updates", "server step adam:lr=0.05", "lr schedule cosine"):
+        assert words in log
+        assert words in text
+    assert {name: config[name] for name in changed} == changed
+
+
+def test_settings_that_are_the_default_go_without_saying(told):
+    log, text, config = told()
+    for words in ("weights", "server step", "lr schedule", "timing only"):
+        assert words not in log
+        assert words not in text
+    assert "model softmax" in text
+    assert "train loss" in log
+    assert config["timing_only"] is False
+
+
+def test_timing_alone_is_told_and_no_training(told):
+    log, text, config = told("--timing-only", "--server-step", "adam:lr=0.05")
+    assert "timing only: nothing is trained" in log
+    assert "timing only: nothing is trained" in text
+    for words in ("train loss", "nan", "server step"):
+        assert words not in log
+    for words in ("model softmax", "batch size", "lr 0.1", "server step"):
+        assert words not in text
+    assert config["timing_only"] is True
 
 
 def test_a_file_of_options_serves_train_and_simulate(simulated, tmp_path):
@@ -198,7 +249,7 @@ def test_a_signal_ends_the_run_in_good_order(tmp_path, number):
         env={**os.environ, "COLUMNS": "80"},
     )
     for line in process.stderr:
-        if "round" in line and "round 1 " not in line:
+        if re.search(r"round ([2-9]|[0-9]{2})", line):
             break
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
