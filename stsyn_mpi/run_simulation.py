@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stsyn_mpi.arrays import Backend
 from stsyn_mpi.assembly import (
     Job,
     ModelFactory,
@@ -114,7 +115,7 @@ def simulate(
             simulator = _build_simulator(
                 job, network, law, training, n_params, writer, report
             )
-            finish = _run(simulator)
+            finish = _run(simulator, job.backend)
             writer.write_final_params(training.final_params())
         except BaseException as error:
             writer.set_state(RunState.FAILED, f"{type(error).__name__}: {error}")
@@ -123,10 +124,12 @@ def simulate(
     return Simulated(out, finish, simulator.t)
 
 
-def _run(simulator: Simulator) -> Finish:
+def _run(simulator: Simulator, backend: Backend) -> Finish:
     """Run to the end; the rounds closed before a failure are written too."""
     try:
-        with _stopping_at_signals(simulator):
+        # It restores what `activate` changes: the process is the caller's.
+        with np.errstate(), _stopping_at_signals(simulator):
+            backend.activate()
             finish = simulator.run()
     except BaseException:
         with suppress(RunFailure):

@@ -299,6 +299,15 @@ def test_a_run_that_fails_before_its_first_round_is_not_left_running(tmp_path):
         assert (run.state, run.n_rounds) == ("failed", 0)
 
 
+def test_a_run_that_diverges_fails_without_warnings(tmp_path):
+    path = tmp_path / "run.h5"
+    before = np.geterr()
+    assert simulate(*SMALL, "--lr", 1e30, "--out", path) == 1
+    assert np.geterr() == before
+    with open_run(path) as run:
+        assert "NaN or inf" in run.state_reason
+
+
 def test_too_little_memory_is_one_line(tmp_path, capsys):
     path = tmp_path / "run.h5"
     assert simulate("-M", 2, "-U", 10**14, *DELAY, "--timing-only", "--out", path) == 1
