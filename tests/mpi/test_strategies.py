@@ -14,11 +14,11 @@ from real_jobs import Job
 from relived import fresh_coordinator
 from replayed_machine import lived_again
 from scheme_runs import COUNTS, SERVED, TEXTS, check_run
+from shipped_schemes import SHIPPED
 from virtual_runs import parts_of
 
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
 from stsyn_mpi.runfile.reader import open_run
-from stsyn_mpi.strategies import strategy_names
 
 pytestmark = pytest.mark.mpi
 
@@ -53,7 +53,7 @@ for options in json.load(open(sys.argv[1])):
 def runs(tmp_path_factory):
     """Train with every scheme in one job; return the folder of the run files."""
     folder = tmp_path_factory.mktemp("schemes")
-    plain = {name: LATE if name in MAY_BE_LATE else {} for name in strategy_names()}
+    plain = {name: LATE if name in MAY_BE_LATE else {} for name in SHIPPED}
     served = {f"{name} served": options for name, options in SERVED.items()}
     options = [
         {
@@ -76,7 +76,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", strategy_names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_ranks_do_what_the_coordinator_says(runs, name):
     with open_run(runs / f"{name}.h5") as run:
         check_run(run, name)
@@ -88,7 +88,7 @@ def test_momentum_weights_and_server_steps_act_alike(runs, name):
         check_run(run, f"{name} served")
 
 
-@pytest.mark.parametrize("name", sorted({*strategy_names()} - NEEDS_TRAINING))
+@pytest.mark.parametrize("name", sorted({*SHIPPED} - NEEDS_TRAINING))
 def test_the_simulator_makes_the_rounds_of_the_real_run(runs, name):
     """It gets the recorded update times and the times of all messages."""
     with open_run(runs / f"{name}.h5") as run:

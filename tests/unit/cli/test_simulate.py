@@ -302,7 +302,7 @@ def test_a_run_that_fails_before_its_first_round_is_not_left_running(tmp_path):
 def test_a_run_that_diverges_fails_without_warnings(tmp_path):
     path = tmp_path / "run.h5"
     before = np.geterr()
-    assert simulate(*SMALL, "--lr", 1e30, "--out", path) == 1
+    assert simulate(*SMALL, "--model", "mlp", "--lr", 1e30, "--out", path) == 1
     assert np.geterr() == before
     with open_run(path) as run:
         assert "NaN or inf" in run.state_reason

@@ -6,11 +6,11 @@ The same checks as those of real ranks: what is simulated is what is run.
 import numpy as np
 import pytest
 from scheme_runs import SERVED, TEXTS, check_run
+from shipped_schemes import SHIPPED
 
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
-from stsyn_mpi.strategies import strategy_names
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,7 +40,7 @@ def simulated(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("strategy", strategy_names())
+@pytest.mark.parametrize("strategy", SHIPPED)
 def test_every_scheme_trains_as_the_rule_says(simulated, strategy):
     check_run(simulated(strategy), strategy)
 

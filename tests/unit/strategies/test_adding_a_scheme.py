@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fake_network import FakeNetwork
 from schedules import settle, work
+from shipped_schemes import SHIPPED
 
 import stsyn_mpi
 from stsyn_mpi.protocol.commands import Outcome
@@ -24,6 +25,7 @@ from stsyn_mpi.training.server_steps import SERVER_STEPS
 PAGE = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text()
 (EXAMPLE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 FILE = re.search(r"`stsyn_mpi/strategies/(quota\.py)`", PAGE)[1]
+PLACE = Path(stsyn_mpi.__file__).parent / "strategies"
 KINDS = {
     "1 to M": WaitFor.FASTEST,
     "M": WaitFor.ALL,
@@ -50,22 +52,13 @@ def test_table_agrees_with_the_classes():
 
 def test_every_scheme_of_the_package_has_a_row():
     """One that is added needs none to work; one that is shipped is documented."""
-    shipped = {
-        name
-        for name, kind in Strategy.known.items()
-        if kind.__module__.startswith("stsyn_mpi.strategies.")
-    }
-    assert {row[0].strip("`") for row in rows("`--strategy`")} == shipped
+    assert set(SHIPPED) <= Strategy.known.keys()
+    assert sorted(row[0].strip("`") for row in rows("`--strategy`")) == sorted(SHIPPED)
 
 
 def test_parameters_are_those_of_the_classes_with_their_defaults():
     documented = [row[0].strip("`") for row in rows("parameter")]
-    own = {
-        (name, p.name)
-        for name, kind in Strategy.known.items()
-        for p in kind.parameters
-        if kind.__module__.startswith("stsyn_mpi.strategies.")
-    }
+    own = {(name, p.name) for name in SHIPPED for p in strategy_class(name).parameters}
     assert {tuple(text.split("=")[0].split(":")) for text in documented} == own
     for text in documented:
         scheme = parse_scheme(text)
@@ -85,16 +78,17 @@ def test_weights_and_server_steps_are_all_there():
 def quota(tmp_path):
     """Import the example as every module of the package is, then forget it."""
     path = tmp_path / FILE
-    path.write_text(EXAMPLE)
+    # By another name: who follows the page has the example among the schemes.
+    path.write_text(EXAMPLE.replace('name = "quota"', 'name = "some-quota"'))
     spec = importlib.util.spec_from_file_location("quota_example", path)
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
     yield
-    del Strategy.known["quota"]
+    del Strategy.known["some-quota"]
 
 
 def test_the_example_keeps_its_rule(quota):
-    terms = SchemeTerms(3, *parse_scheme("quota:K=5").sizes(None, 10, 3))
-    strategy = build_strategy("quota:K=5,least=2", "auto", terms)
+    terms = SchemeTerms(3, *parse_scheme("some-quota:K=5").sizes(None, 10, 3))
+    strategy = build_strategy("some-quota:K=5,least=2", "auto", terms)
     coordinator = Coordinator(strategy, RunTerms(3, n_rounds=2))
     network = FakeNetwork(coordinator, n_beyond=inf)
     network.start()
@@ -112,6 +106,18 @@ def test_the_example_keeps_its_rule(quota):
     work(network, 1, 1, 0, 0, 1)
     assert network.outcome is Outcome.DONE
     assert network.model == pytest.approx(10 + (2 * 1 + 3 * 2) / 2)
+
+
+@pytest.mark.parametrize("check", [("check",), ("format", "--check", "--diff")])
+def test_the_example_is_in_the_style_of_the_package(check):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *check, "--stdin-filename", PLACE / FILE, "-"],
+        input=EXAMPLE,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.timeout(60)

@@ -8,13 +8,14 @@ from math import inf
 import pytest
 from fake_network import FakeNetwork
 from schedules import settle, work
+from shipped_schemes import SHIPPED
 
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol.coordinator import Coordinator, RunTerms
 from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.protocol.records import RoundView, WorkerStatus
 from stsyn_mpi.schemes import build_strategy, parse_scheme
-from stsyn_mpi.strategies import SchemeTerms, strategy_names
+from stsyn_mpi.strategies import SchemeTerms
 
 USED, DROPPED = WorkerStatus.USED, WorkerStatus.DROPPED
 NO_UPDATE, IDLE = WorkerStatus.NO_UPDATE, WorkerStatus.IDLE
@@ -207,7 +208,7 @@ def test_fedbuff_discounts_stale_uploads_and_divides_by_k():
 # No event is made that no scheme asked for
 
 
-@pytest.mark.parametrize("name", strategy_names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_only_those_who_count_gradients_ask_for_every_report(name):
     sizes = parse_scheme(name).sizes(2, 3, 4)
     strategy = build_strategy(name, "auto", SchemeTerms(4, *sizes))
