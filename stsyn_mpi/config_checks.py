@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.schemes import check_scheme, trains_gradients
+from stsyn_mpi.schemes import check_scheme, parse_scheme, trains_gradients
 from stsyn_mpi.spec import choose, parse_spec
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ _AT_LEAST = {
     "upload_buffers": 1,
     "blas_threads": 1,
 }
+_FLAG = re.compile(r"(?<!\S)--[a-z]")
 _BELOW_2_63 = 2**63
 
 
@@ -47,6 +51,17 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Begin a complaint that names no flag with that of the option ``name``."""
+    try:
+        yield
+    except InputError as error:
+        if _FLAG.search(str(error)):
+            raise
+        raise InputError(f"{flag(name)}: {error}") from None
+
+
 def _refuse(name: str, value: Any, allowed: str) -> None:
     raise InputError(f"{flag(name)} must be {allowed}, got {value!r}")
 
@@ -58,7 +73,10 @@ def _check_counts(config: TrainConfig) -> None:
             _refuse(name, value, f"a whole number >= {minimum}")
         if value is not None and value >= _BELOW_2_63:
             _refuse(name, value, "below 2**63")
-    check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
+    with naming("strategy"):
+        parse_scheme(config.strategy)
+    with naming("weights"):
+        check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
     if config.workers and (config.upload_buffers or 0) > config.workers:
         _refuse("upload_buffers", config.upload_buffers, f"at most {config.workers}")
 
@@ -91,12 +109,18 @@ def _check_laws(config: TrainConfig) -> None:
     from stsyn_mpi.training.schedules import parse_schedule
     from stsyn_mpi.training.server_steps import parse_server_step
 
-    choose(parse_spec(config.model, flag("model")).name, MODELS, flag("model"))
-    parse_partition(config.partition)
-    parse_delay(config.delay, config.seed, config.workers)
-    parse_faults(config.fault, config.workers)
-    parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)
-    parse_server_step(config.server_step)
+    with naming("model"):
+        choose(parse_spec(config.model, flag("model")).name, MODELS, flag("model"))
+    with naming("partition"):
+        parse_partition(config.partition)
+    with naming("delay"):
+        parse_delay(config.delay, config.seed, config.workers)
+    with naming("fault"):
+        parse_faults(config.fault, config.workers)
+    with naming("lr_schedule"):
+        parse_schedule(config.lr_schedule, config.lr, config.bounded_rounds)
+    with naming("server_step"):
+        parse_server_step(config.server_step)
     if config.momentum and trains_gradients(config.strategy):
         raise InputError(
             f"--momentum {config.momentum:g}: workers of {config.strategy!r} make no "

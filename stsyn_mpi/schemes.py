@@ -139,7 +139,7 @@ def _read(spec: Spec, parameter: Parameter) -> float:
     if p.is_duration:
         value = spec.duration(p.name, p.default)
     elif p.is_whole:
-        value = float(spec.whole(p.name, int(p.default)))
+        value = float(spec.whole(p.name, int(p.default), int(p.low)))
     else:
         value = spec.number(p.name, p.default)
     if not p.low <= value <= p.high:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.config_checks import naming
 from stsyn_mpi.errors import InputError
 
 MOST_WORKERS = 1_000_000
@@ -49,7 +50,8 @@ class SimulateConfig(TrainConfig):
                 f"--workers must be at most {MOST_WORKERS} in a simulated run, "
                 f"got {self.workers}"
             )
-        parse_network(self.network)
+        with naming("network"):
+            parse_network(self.network)
         if self.fault:
             raise InputError(
                 f"--fault {self.fault[0]}: faults are for real ranks, see train"

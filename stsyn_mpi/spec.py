@@ -59,8 +59,7 @@ class Spec:
         InputError
             If it is no finite number, or missing without a default.
         """
-        text = self._text(key, default)
-        return text if isinstance(text, float) else parse_number(text, self._where(key))
+        return self._number(key, default, "0.5")
 
     def whole(self, key: str, default: int | None = None, minimum: int = 0) -> int:
         """Return parameter ``key`` as a whole number of at least ``minimum``.
@@ -70,7 +69,7 @@ class Spec:
         InputError
             If it is no such number, or missing without a default.
         """
-        value = self.number(key, default)
+        value = self._number(key, default, str(max(minimum, 1)))
         if value != int(value) or value < minimum:
             raise InputError(
                 f"{self._where(key)} must be a whole number >= {minimum}, "
@@ -80,7 +79,7 @@ class Spec:
 
     def duration(self, key: str, default: float | None = None) -> float:
         """Return parameter ``key`` in seconds, see `parse_duration`."""
-        text = self._text(key, default)
+        text = self._text(key, default, "20ms")
         return (
             text if isinstance(text, float) else parse_duration(text, self._where(key))
         )
@@ -98,11 +97,18 @@ class Spec:
     def _where(self, key: str) -> str:
         return f"{key} of {self.name!r}"
 
-    def _text(self, key: str, default: float | None) -> str | float:
+    def _number(self, key: str, default: float | None, example: str) -> float:
+        text = self._text(key, default, example)
+        return text if isinstance(text, float) else parse_number(text, self._where(key))
+
+    def _text(self, key: str, default: float | None, example: str) -> str | float:
+        if text := self.parameters.get(key):
+            return text
+        as_in = f"as in {self.name}:{key}={example}"
         if key in self.parameters:
-            return self.parameters[key]
+            raise InputError(f"{self._where(key)} needs a value, {as_in}")
         if default is None:
-            raise InputError(f"{self.name!r} needs {key}=..., as in {self.name}:{key}=")
+            raise InputError(f"{self.name!r} needs {key}=..., {as_in}")
         return float(default)
 
 
@@ -199,6 +205,10 @@ def choose(word: str, allowed: Iterable[str], where: str) -> str:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for a near miss, else the empty text."""
-    found = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    """Return `` (did you mean 'x'?)`` for a near miss, else the empty text.
+
+    Capitals make no difference to it.
+    """
+    names = {name.casefold(): name for name in allowed}
+    found = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.5)
+    return f" (did you mean {names[found[0]]!r}?)" if found else ""

@@ -132,7 +132,7 @@ def test_k_beyond_m_is_refused_where_k_counts_workers(name):
         ("adacomm:interval=0", "interval of 'adacomm' must be at least 1e-09"),
         ("adacomm:interval=x", "interval of 'adacomm' must be a duration"),
         ("adacomm:intervall=3s", "did you mean 'interval'"),
-        ("flanp:first=0", "first of 'flanp' must be at least 1, got 0"),
+        ("flanp:first=0", "first of 'flanp' must be a whole number >= 1, got '0'"),
         ("flanp:first=1.5", "first of 'flanp' must be a whole number"),
         ("flanp:ratio=2", "ratio of 'flanp' must be at least 0 and at most 1, got 2"),
         ("fednova:spread=1", "spread of 'fednova' must be at least 0 and at most 0.9"),
