@@ -66,6 +66,23 @@ def test_parameters_are_those_of_the_classes_with_their_defaults():
         assert scheme.values == defaults
 
 
+def allowed(parameter):
+    if parameter.high < inf:
+        return f"{parameter.low:g} to {parameter.high:g}"
+    least = f"{parameter.low * 1e9:g} ns" if parameter.is_duration else parameter.low
+    return f"{least} or more" + ", whole" * parameter.is_whole
+
+
+def test_what_is_allowed_is_what_the_classes_allow():
+    for text, words, _ in rows("parameter"):
+        scheme, name = text.strip("`").split("=")[0].split(":")
+        (own,) = (p for p in strategy_class(scheme).parameters if p.name == name)
+        assert words == allowed(own)
+    (power,) = WEIGHTS["staleness"].parameters
+    words = {row[0].strip("`").split(":")[0]: row[1] for row in rows("`--weights`")}
+    assert f"power from {power.low:g} to {power.high:g}" in words["staleness"]
+
+
 def test_weights_and_server_steps_are_all_there():
     names = [row[0].strip("`").split(":")[0] for row in rows("`--weights`")]
     assert sorted(names) == sorted(WEIGHTS)
