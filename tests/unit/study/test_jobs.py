@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_made_is_named(wanted, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_comparison_leaves_no_process_and_goes_on(tmp_path, number):
     command = [sys.executable, "-m", "stsyn_mpi", "compare", "-M", "3", "--jobs", "1"]
-    command += ["--timing-only", "--delay", "exponential:mean=1s", "--rounds", "1500"]
+    command += ["--timing-only", "--delay", "exponential:mean=1s", "--rounds", "4000"]
     command += ["--strategies", "stsyn,local-sgd"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
