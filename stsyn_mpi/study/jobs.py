@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from stsyn_mpi.children import dying_with
+from stsyn_mpi.children import dying_with, undisturbed
 from stsyn_mpi.errors import EXIT_BAD_INPUT, EXIT_DONE, InputError, RunFailure
 from stsyn_mpi.mpi.launch import blas_environment
 from stsyn_mpi.runfile.liveness import WriterLife
@@ -67,7 +67,8 @@ def run_missing(
         for combination in missing:
             while len(running) >= n_jobs:
                 _reap(running, progress)
-            running.append(_start(combination))
+            with undisturbed():
+                running.append(_start(combination))
         while running:
             _reap(running, progress)
 
