@@ -58,10 +58,8 @@ def keyed_generator(
     return np.random.Generator(bits)
 
 
-class KeyedGenerators(threading.local):
-    """`keyed_generator` of one seed and purpose, at a quarter of the cost.
-
-    One generator is moved from key to key. Every thread that asks has its own.
+class _MovedGenerator(threading.local):
+    """One generator that is moved from key to key; every thread has its own.
 
     Parameters
     ----------
@@ -74,9 +72,13 @@ class KeyedGenerators(threading.local):
     def __init__(self, seed: int, purpose: Purpose) -> None:
         self._generator = keyed_generator(seed, purpose)
         self._bits = self._generator.bit_generator
-        # Nothing is drawn yet: what is set to a counter draws from there on.
+        # A fresh generator's buffer is used up: the next word comes of the counter.
         self._state = self._bits.state
         self._counter = self._state["state"]["counter"]
+
+
+class KeyedGenerators(_MovedGenerator):
+    """`keyed_generator` of one seed and purpose, at a quarter of the cost."""
 
     def at(self, worker: int, round_index: int, index: int) -> np.random.Generator:
         """Return the generator of a key; it is valid until the next call."""
@@ -86,7 +88,7 @@ class KeyedGenerators(threading.local):
         return self._generator
 
 
-class KeyedUniforms(threading.local):
+class KeyedUniforms(_MovedGenerator):
     """Uniforms in [0, 1) of one seed and purpose, each a function of its key alone.
 
     The uniform of (worker, round, update) is word ``update % 4`` of the Philox4x64-10
@@ -97,23 +99,7 @@ class KeyedUniforms(threading.local):
     NumPy computes the block after the counter that it is set to: counters are meant
     as ``numpy.random.Philox(counter=...)`` takes them. Purposes served by this class
     are not for `keyed_generator`, whose counters are others.
-
-    One bit generator is moved from key to key. Every thread that asks has its own.
-
-    Parameters
-    ----------
-    seed : int
-        The run's seed, 0 <= seed < 2**64.
-    purpose : Purpose
-        What the draws are for.
     """
-
-    def __init__(self, seed: int, purpose: Purpose) -> None:
-        self._bits = np.random.Philox(key=np.array([seed, purpose], dtype=np.uint64))
-        self._generator = np.random.Generator(self._bits)
-        # A fresh generator's buffer is used up: the next word comes of the counter.
-        self._state = self._bits.state
-        self._counter = self._state["state"]["counter"]
 
     def of_updates(
         self, worker: int, round_index: int, first_update: int, n_updates: int
