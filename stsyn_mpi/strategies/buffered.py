@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from stsyn_mpi.protocol.plan import Payload, Restart
-from stsyn_mpi.protocol.records import RoundView, Upload
-from stsyn_mpi.strategies.fixed import FixedTerms
+from stsyn_mpi.protocol.plan import Restart
+from stsyn_mpi.protocol.records import RoundView
+from stsyn_mpi.strategies.fixed import UploadsAtAnyAge
 from stsyn_mpi.strategies.terms import WaitFor
 
 
-class FedBuff(FixedTerms):
+class FedBuff(UploadsAtAnyAge):
     """FedBuff (Nguyen et al., arXiv 2106.06639).
 
     Each worker makes U local updates, uploads the change, and starts again at once
@@ -19,21 +19,8 @@ class FedBuff(FixedTerms):
 
     name = "fedbuff"
     waits_for = WaitFor.COUNT
-    payload = Payload.DELTA
     own_weights = "staleness"
     restart_when = Restart.ON_UPLOAD
-
-    def is_complete(self, view: RoundView) -> bool:
-        """Whether the buffer holds K uploads."""
-        return len(view.uploads) >= view.wait_for
-
-    def halt(self, view: RoundView) -> Iterable[int]:
-        """Halt nobody."""
-        return ()
-
-    def accepts(self, upload: Upload, view: RoundView) -> bool:
-        """Accept every upload, however old the model it started from."""
-        return True
 
     def restart(self, view: RoundView) -> Iterable[int]:
         """Nobody: each has restarted, or will, on its own upload."""

@@ -1,9 +1,10 @@
 """Schemes whose terms are the same in every round."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from stsyn_mpi.protocol.plan import AtTarget, Plan, Restart
-from stsyn_mpi.protocol.records import RoundView
+from stsyn_mpi.protocol.plan import AtTarget, Payload, Plan, Restart
+from stsyn_mpi.protocol.records import RoundView, Upload
 from stsyn_mpi.strategies.base import Strategy
 from stsyn_mpi.strategies.terms import SchemeTerms, WaitFor
 from stsyn_mpi.strategies.weights import Weights
@@ -42,3 +43,21 @@ class FixedTerms(Strategy):
     def plan(self, view: RoundView) -> Plan:
         """Return the same terms for every round."""
         return self._plan
+
+
+class UploadsAtAnyAge(FixedTerms):
+    """A round closes at K uploads; nobody is halted, so some come of an old model."""
+
+    payload = Payload.DELTA
+
+    def is_complete(self, view: RoundView) -> bool:
+        """Whether there are K uploads."""
+        return len(view.uploads) >= view.wait_for
+
+    def halt(self, view: RoundView) -> Iterable[int]:
+        """Halt nobody."""
+        return ()
+
+    def accepts(self, upload: Upload, view: RoundView) -> bool:
+        """Accept every upload, however old the model it started from."""
+        return True

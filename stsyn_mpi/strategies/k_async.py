@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from stsyn_mpi.protocol.plan import Payload
-from stsyn_mpi.protocol.records import RoundView, Upload
-from stsyn_mpi.strategies.fixed import FixedTerms
+from stsyn_mpi.protocol.records import RoundView
+from stsyn_mpi.strategies.fixed import UploadsAtAnyAge
 from stsyn_mpi.strategies.terms import WaitFor
 
 
-class KAsync(FixedTerms):
+class KAsync(UploadsAtAnyAge):
     """K-async SGD (Dutta et al., arXiv 1803.01113).
 
     Each worker makes one update from the model it has and uploads the change. The
@@ -19,19 +18,6 @@ class KAsync(FixedTerms):
 
     name = "k-async"
     fixed_updates = 1
-    payload = Payload.DELTA
-
-    def is_complete(self, view: RoundView) -> bool:
-        """Whether K workers have uploaded."""
-        return len(view.uploads) >= view.wait_for
-
-    def halt(self, view: RoundView) -> Iterable[int]:
-        """Halt nobody."""
-        return ()
-
-    def accepts(self, upload: Upload, view: RoundView) -> bool:
-        """Accept every upload, however old the model it started from."""
-        return True
 
     def restart(self, view: RoundView) -> Iterable[int]:
         """Give the next model to those who uploaded."""
