@@ -6,6 +6,7 @@ only this package knows whether an array lives in host memory or on a GPU.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
@@ -20,11 +21,32 @@ Array: TypeAlias = Any
 DEVICES = ("auto", "cpu", "gpu")
 
 
+class Mark(Protocol):
+    """A moment in the work of a thread: all it had launched by then."""
+
+    def is_done(self) -> bool:
+        """Tell whether that work is complete, without waiting."""
+
+    def wait(self) -> None:
+        """Wait until that work is complete; the core is free meanwhile."""
+
+
 class Memory(Protocol):
-    """Allocation, transfer and ordering of work."""
+    """Allocation, transfer and ordering of work.
+
+    What a thread launches is done in order, later than the call returns. Threads are
+    not ordered among themselves: before one uses what another has written, the writer
+    calls `synchronise` (or somebody waits for its `mark`).
+    """
 
     name: str
     """Short name, as stored in the run file."""
+    device_name: str
+    """What it computes on, for people, e.g. ``gpu 1: NVIDIA A100-SXM4-40GB``."""
+    device_id: str
+    """The same for all processes of a host that share the device; empty for CPUs."""
+    is_host: bool
+    """Whether arrays live in host memory, where NumPy and MPI take them as they are."""
     xp: ModuleType
     """The array namespace, for what is no fused operation."""
     conv_images: int
@@ -37,10 +59,25 @@ class Memory(Protocol):
         """Return a contiguous array of zeros on the device."""
 
     def to_device(self, host: np.ndarray) -> Array:
-        """Return ``host`` on the device, contiguous; it may share its memory."""
+        """Return ``host`` on the device, contiguous; it may share its memory.
+
+        It is there when the call returns, for all threads.
+        """
 
     def to_host(self, array: Array) -> np.ndarray:
         """Return ``array`` in host memory once it is computed; it may share memory."""
+
+    def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return an uninitialised host array that a device copies from and to."""
+
+    def copy_to_device(self, host: np.ndarray, out: Array) -> None:
+        """Launch ``out[...] = host``, both contiguous, of one shape and type.
+
+        ``host`` is pinned, and not changed before the copy is complete.
+        """
+
+    def copy_to_host(self, array: Array, out: np.ndarray) -> None:
+        """Launch a copy of ``array`` into the pinned ``out``, as `copy_to_device`."""
 
     def activate(self) -> None:
         """Make the calling thread ready to compute (once in each thread).
@@ -51,6 +88,21 @@ class Memory(Protocol):
 
     def synchronise(self) -> None:
         """Wait until all work launched by the calling thread has completed."""
+
+    def mark(self) -> Mark:
+        """Mark all that the calling thread has launched so far."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Launch what follows beside this thread's other work, in order of its own."""
+
+    def follow(self, mark: Mark) -> None:
+        """Let what this thread launches from now on come after ``mark``."""
+
+    def free_bytes(self) -> int | None:
+        """Return how much this process may still allocate; None for host memory."""
+
+    def limit_memory(self, share: float) -> None:
+        """Allocate no more than this share, 0 < share <= 1, of the device's memory."""
 
 
 class VectorOperations(Protocol):

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 
 import numpy as np
 
-from stsyn_mpi.arrays.backend import Array
+from stsyn_mpi.arrays.backend import Array, Mark
 from stsyn_mpi.arrays.numpy_layers import NumpyLayers
 from stsyn_mpi.arrays.numpy_vectors import NumpyVectors
+
+
+class _Done:
+    """The mark of work that is complete when its call returns."""
+
+    def is_done(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        pass
+
+
+_DONE = _Done()
 
 
 class NumpyBackend(NumpyVectors, NumpyLayers):
     """`Backend` on NumPy; work is complete when a call returns."""
 
     name = "numpy"
+    device_name = "cpu"
+    device_id = ""
+    is_host = True
     xp: ModuleType = np
     # Their columns stay near the cache; one image alone makes the products too thin.
     conv_images = 4
@@ -35,9 +52,39 @@ class NumpyBackend(NumpyVectors, NumpyLayers):
         """Return ``array`` itself."""
         return np.asarray(array)
 
+    def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return an uninitialised array: all host memory will do."""
+        return np.empty(shape, dtype)
+
+    def copy_to_device(self, host: np.ndarray, out: Array) -> None:
+        """Copy ``host`` into ``out``."""
+        np.copyto(out, host)
+
+    def copy_to_host(self, array: Array, out: np.ndarray) -> None:
+        """Copy ``array`` into ``out``."""
+        np.copyto(out, array)
+
     def activate(self) -> None:
         """Silence floating-point warnings in this thread: `is_finite` decides."""
         np.seterr(over="ignore", invalid="ignore", divide="ignore")
 
     def synchronise(self) -> None:
         """Do nothing: nothing runs after its call."""
+
+    def mark(self) -> Mark:
+        """Return a mark that is done."""
+        return _DONE
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Change nothing."""
+        return nullcontext()
+
+    def follow(self, mark: Mark) -> None:
+        """Do nothing: what is marked is done."""
+
+    def free_bytes(self) -> int | None:
+        """Return None: the operating system decides."""
+        return None
+
+    def limit_memory(self, share: float) -> None:
+        """Do nothing: host memory is no one device's."""
