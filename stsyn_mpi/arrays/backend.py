@@ -67,6 +67,9 @@ class Memory(Protocol):
     def to_host(self, array: Array) -> np.ndarray:
         """Return ``array`` in host memory once it is computed; it may share memory."""
 
+    def reshape(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """Return a view of a contiguous array in another shape; one axis may be -1."""
+
     def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an uninitialised host array that a device copies from and to."""
 

@@ -52,6 +52,10 @@ class NumpyBackend(NumpyVectors, NumpyLayers):
         """Return ``array`` itself."""
         return np.asarray(array)
 
+    def reshape(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """Return a view in another shape."""
+        return array.reshape(shape)
+
     def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an uninitialised array: all host memory will do."""
         return np.empty(shape, dtype)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stsyn_mpi.arrays import Array
+from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.rng import Purpose, keyed_generator
 
 
@@ -109,10 +109,12 @@ def place_blocks(shapes: Iterable[ParameterShape]) -> tuple[ParameterBlock, ...]
     return tuple(blocks)
 
 
-def views_of(flat: Array, blocks: Iterable[ParameterBlock]) -> list[Array]:
+def views_of(
+    backend: Backend, flat: Array, blocks: Iterable[ParameterBlock]
+) -> list[Array]:
     """Return one view of ``flat`` for each block, in its shape."""
     return [
-        flat[block.offset : block.offset + block.size].reshape(block.shape)
+        backend.reshape(flat[block.offset : block.offset + block.size], block.shape)
         for block in blocks
     ]
 
@@ -124,11 +126,10 @@ def draw_params(blocks: tuple[ParameterBlock, ...], seed: int) -> np.ndarray:
     same on every machine; a normal law would depend on the mathematical library.
     """
     params = np.zeros(sum(block.size for block in blocks), np.float32)
-    for index, (block, view) in enumerate(
-        zip(blocks, views_of(params, blocks), strict=True)
-    ):
+    for index, block in enumerate(blocks):
         if block.init_limit:
             generator = keyed_generator(seed, Purpose.INIT, index=index)
-            unit = generator.random(block.shape, dtype=np.float32)
-            view[...] = (2 * unit - 1) * np.float32(block.init_limit)
+            unit = generator.random(block.size, dtype=np.float32)
+            part = params[block.offset : block.offset + block.size]
+            part[...] = (2 * unit - 1) * np.float32(block.init_limit)
     return params

@@ -57,10 +57,10 @@ class ConvolutionStage:
         """Return the activations of the images ``x``, which are ``part`` of a batch."""
         columns, responses = self._unfold(x)
         weight, bias = weights
-        self._backend.matmul(columns, _flat(weight), _flat(responses))
+        self._backend.matmul(columns, self._flat(weight), self._flat(responses))
         out = self.activations[part]
         self._backend.max_pool(responses, out, self._choices[part])
-        self._backend.bias_relu(_flat(out), bias)
+        self._backend.bias_relu(self._flat(out), bias)
         return out
 
     def backward(
@@ -84,15 +84,15 @@ class ConvolutionStage:
         d_x : array like ``x`` or None
             Overwritten with the gradient of ``x``, where it is wanted.
         """
-        backend, out = self._backend, _flat(self.activations[part])
+        backend, out = self._backend, self._flat(self.activations[part])
         d_weight, d_bias = gradients
-        backend.bias_relu_backward(_flat(d_out), out, d_bias, accumulate)
+        backend.bias_relu_backward(self._flat(d_out), out, d_bias, accumulate)
         columns, d_responses = self._unfold(x)
         backend.max_pool_backward(d_out, self._choices[part], d_responses)
-        flat = _flat(d_responses)
-        backend.matmul(columns.T, flat, _flat(d_weight), accumulate)
+        flat = self._flat(d_responses)
+        backend.matmul(columns.T, flat, self._flat(d_weight), accumulate)
         if d_x is not None:
-            backend.matmul(flat, _flat(weights[0]).T, columns)
+            backend.matmul(flat, self._flat(weights[0]).T, columns)
             backend.col2im(columns, self._kernel, d_x)
 
     def _unfold(self, x: Array) -> tuple[Array, Array]:
@@ -101,6 +101,5 @@ class ConvolutionStage:
         self._backend.im2col(x, self._kernel, columns)
         return columns, self._responses[:n]
 
-
-def _flat(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1])
+    def _flat(self, array: Array) -> Array:
+        return self._backend.reshape(array, (-1, array.shape[-1]))

@@ -43,7 +43,7 @@ class ConvolutionStack:
             for i, stage in enumerate(self._stages):
                 pair = weights[2 * i : 2 * i + 2]
                 activations = stage.forward(pair, activations, part)
-        return self._stages[-1].activations[:n].reshape(n, -1)
+        return self._backend.reshape(self._stages[-1].activations[:n], (n, -1))
 
     def backward(
         self,
@@ -62,7 +62,8 @@ class ConvolutionStack:
         d_features : (n, features) array
             Overwritten.
         """
-        d_last = d_features.reshape(-1, *self._stages[-1].out_shape)
+        shape = (-1, *self._stages[-1].out_shape)
+        d_last = self._backend.reshape(d_features, shape)
         for part in self._groups(x.shape[0]):
             add = accumulate or part.start > 0
             d_out = d_last[part]

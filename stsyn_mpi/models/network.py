@@ -51,23 +51,24 @@ class Network:
         self, params: Array, x: Array, labels: Array, gradient: Array
     ) -> Array:
         """Compute the mean loss of a batch and its gradient, see `Model`."""
-        weights = views_of(params, self.blocks)
-        gradients = views_of(gradient, self.blocks)
+        weights = views_of(self._backend, params, self.blocks)
+        gradients = views_of(self._backend, gradient, self.blocks)
         n = x.shape[0]
-        loss: Array = 0.0
+        loss: Array = None
         for part in self._reserved_chunks(n):
             images = x[part]
             features = self._features(weights, images)
             logits = self._logits(weights, features)
-            loss = loss + self._backend.softmax_cross_entropy(
+            part_loss = self._backend.softmax_cross_entropy(
                 logits, labels[part], logits, 1 / n
             )
+            loss = part_loss if loss is None else loss + part_loss
             self._backward(weights, gradients, images, features, logits, part.start > 0)
         return loss
 
     def evaluate(self, params: Array, x: Array, labels: Array) -> tuple[float, int]:
         """Return the sum of the losses and the number of correct predictions."""
-        weights = views_of(params, self.blocks)
+        weights = views_of(self._backend, params, self.blocks)
         loss, n_correct = 0.0, 0
         for part in self._reserved_chunks(x.shape[0]):
             logits = self._logits(weights, self._features(weights, x[part]))
@@ -91,7 +92,7 @@ class Network:
     def _features(self, weights: list[Array], images: Array) -> Array:
         if self._front:
             return self._front.forward(weights[: self._n_front], images)
-        return images.reshape(images.shape[0], -1)
+        return self._backend.reshape(images, (images.shape[0], -1))
 
     def _logits(self, weights: list[Array], features: Array) -> Array:
         return self._dense.forward(weights[self._n_front :], features)
