@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi import __version__
-from stsyn_mpi.arrays import Array, Backend, select_backend
+from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import Dataset, open_dataset, partition
 from stsyn_mpi.errors import InputError
@@ -92,9 +92,21 @@ class Job:
 
 
 def assemble(
-    config: TrainConfig, n_workers: int, make_model: ModelFactory | None = None
+    config: TrainConfig,
+    n_workers: int,
+    backend: Backend,
+    make_model: ModelFactory | None = None,
 ) -> Job:
     """Check a configuration against the number of workers and open its data.
+
+    Parameters
+    ----------
+    config, n_workers
+        What is asked for, and what there is.
+    backend
+        Where this process computes.
+    make_model
+        Makes the model, instead of the one that ``config`` names.
 
     Raises
     ------
@@ -103,7 +115,6 @@ def assemble(
     """
     resolved = config.resolved(n_workers)
     faults = parse_faults(resolved.fault, n_workers)
-    backend = select_backend(resolved.device)
     data = open_dataset(resolved.data)
     shape, n_classes = data.image_shape, data.n_classes
 

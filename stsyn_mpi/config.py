@@ -84,7 +84,11 @@ class TrainConfig:
     record_updates, record_events, swmr : bool
         What the run file holds, and whether it can be read while it is written.
     device : str
-        ``auto | cpu``.
+        What workers compute on: ``auto | cpu | gpu``; ``auto`` takes GPUs where there
+        are any.
+    root_device : str
+        The same for the root; ``auto`` takes a GPU only where the workers of its node
+        leave one.
     blas_threads : int
         Threads of BLAS in each rank.
     """
@@ -126,6 +130,7 @@ class TrainConfig:
     record_events: bool = False
     swmr: bool = True
     device: str = "auto"
+    root_device: str = "auto"
     blas_threads: int = 1
 
     @classmethod

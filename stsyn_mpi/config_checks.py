@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "wait": ("auto", "block", "poll"),
-    "device": ("auto", "cpu"),
+    "device": ("auto", "cpu", "gpu"),
+    "root_device": ("auto", "cpu", "gpu"),
 }
 _AT_LEAST = {
     "workers": 1,
@@ -98,6 +99,8 @@ def _check_numbers(config: TrainConfig) -> None:
         _refuse("target_accuracy", config.target_accuracy, "a share above 0, at most 1")
     if config.target_accuracy is not None and config.eval_every == 0:
         raise InputError("--target-accuracy needs --eval-every 1 or more, got 0")
+    if (config.device, config.root_device) == ("cpu", "gpu"):
+        raise InputError("--root-device 'gpu' contradicts --device 'cpu'")
 
 
 def _check_laws(config: TrainConfig) -> None:

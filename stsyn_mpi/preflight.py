@@ -63,13 +63,16 @@ def check_data(config: TrainConfig, *, is_partitioned: bool = True) -> None:
     InputError
         From the reader, the partition or the model.
     """
-    from stsyn_mpi.arrays import select_backend
+    from stsyn_mpi.arrays import check_device, select_backend
     from stsyn_mpi.datasets import open_dataset, partition
     from stsyn_mpi.models import build_model
 
+    check_device(config.device)
+    if config.root_device == "gpu":
+        check_device("gpu", "--root-device")
     with open_dataset(config.data) as data:
         shape, n_classes = data.image_shape, data.n_classes
-        build_model(config.model, select_backend(config.device), shape, n_classes)
+        build_model(config.model, select_backend("cpu"), shape, n_classes)
         if is_partitioned:
             n_workers = config.workers or 1
             partition(config.partition, data.train_labels(), n_workers, config.seed)

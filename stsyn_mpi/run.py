@@ -10,7 +10,7 @@ from stsyn_mpi.errors import EXIT_FAILED, InputError
 from stsyn_mpi.mpi import startup
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import World
-from stsyn_mpi.progress import print_failure
+from stsyn_mpi.progress import print_failure, set_up_logging
 
 # A thread that computes in pure Python gives the other one a turn this often.
 _SWITCH_INTERVAL_S = 5e-4
@@ -49,6 +49,7 @@ def run_rank(
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     world = startup.open_world(os.environ)
     try:
+        _check(world, config)
         code = _run_role(world, config, make_model, signals)
     except startup.Refused as refusal:
         startup.leave_in_order(world)
@@ -61,6 +62,15 @@ def run_rank(
         raise
     startup.leave_in_order(world)
     return code
+
+
+def _check(world: World, config: TrainConfig) -> None:
+    complaint = None
+    try:
+        set_up_logging(config.validate(), world.rank)
+    except InputError as error:
+        complaint = str(error)
+    startup.agree(world, complaint)
 
 
 def _run_role(

@@ -27,13 +27,14 @@ from stsyn_mpi.errors import (
     InputError,
 )
 from stsyn_mpi.mpi import startup
+from stsyn_mpi.mpi.binding import device_map, sharing_warnings, take_seat
 from stsyn_mpi.mpi.farewell import dismiss, dismiss_after_failure
 from stsyn_mpi.mpi.root import RankFailed, Root, RootParts
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.wire import rank_of
 from stsyn_mpi.preflight import check_not_replayed
-from stsyn_mpi.progress import LOG, Progress, print_failure, set_up_logging
+from stsyn_mpi.progress import LOG, Progress, print_failure
 from stsyn_mpi.protocol.commands import Outcome
 from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
@@ -66,16 +67,15 @@ def run_root(
         On every rank, if one of them refuses its input.
     """
     complaint = None
+    seat = take_seat(world, config)
+    everyone = seat.everyone
     try:
-        set_up_logging(config.validate(), world.rank)
-        job = assemble(config, world.n_workers, make_model)
-        job.backend.activate()
+        job = assemble(config, world.n_workers, seat.backend, make_model)
         evaluation, initial = build_evaluation(job)
     except (InputError, MemoryError) as error:
         complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(len(initial)))
-    everyone = startup.places(world)
     try:
         writer = _create_run_file(job, everyone, world)
     except InputError as error:
@@ -87,6 +87,7 @@ def run_root(
         root = _build_root(world, job, writer, evaluation, initial, signals, progress)
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
+        _tell_devices(everyone)
         if (caveat := bias_of(job.config)) is not None:
             LOG.warning("%s", caveat)
         LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
@@ -96,6 +97,15 @@ def run_root(
         raise
     _end(root, everyone, _farewell_s(job), _EXIT_CODES[outcome])
     return _EXIT_CODES[outcome]
+
+
+def _tell_devices(everyone: list[Place]) -> None:
+    """Log who computes where, if anybody has a GPU."""
+    if any(place.device_id for place in everyone):
+        for line in device_map(everyone):
+            LOG.info("%s", line)
+        for line in sharing_warnings(everyone):
+            LOG.warning("%s", line)
 
 
 def _farewell_s(job: Job) -> float:
@@ -109,7 +119,8 @@ def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter
     provenance = {
         "hosts": [place.host for place in everyone],
         "pids": [place.pid for place in everyone],
-        "devices": [job.backend.name] * len(everyone),
+        "devices": [place.device for place in everyone],
+        "device_ids": [place.device_id for place in everyone],
         "mpi_library": startup.library_name(),
         "mpi_survives_deaths": int(world.survives_deaths),
         "data_checksum": job.data.checksum,

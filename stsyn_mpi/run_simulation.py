@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stsyn_mpi.arrays import Backend
+from stsyn_mpi.arrays import Backend, select_backend
 from stsyn_mpi.assembly import (
     Job,
     ModelFactory,
@@ -150,7 +150,10 @@ def _prepare(
 ) -> tuple[Job, DelayLaw]:
     if config.workers is None:
         raise InputError("--workers is missing: say how many to simulate, as in -M 20")
-    job = assemble(config, config.workers, make_model)
+    backend = select_backend(config.validate().device)
+    with np.errstate():
+        backend.activate()
+    job = assemble(config, config.workers, backend, make_model)
     law = parse_virtual_delay(config.delay, config.seed, config.workers)
     return job, law
 
@@ -181,7 +184,6 @@ def _build_updates(job: Job) -> Sequence[LocalUpdate]:
     config, backend, data = job.config, job.backend, job.data
     parts = partition(config.partition, data.train_labels(), job.n_workers, config.seed)
     images, labels = data.read_train(np.arange(data.n_train))
-    on_device = backend.to_device(images), backend.to_device(labels)
     model = job.make_model()
     gradient = backend.empty(model.n_params)
 
@@ -196,7 +198,7 @@ def _build_updates(job: Job) -> Sequence[LocalUpdate]:
         )
 
     shared = None if config.keep_optimizer_state else optimizer()
-    sampler = BatchSampler(backend, *on_device, config.batch_size, config.seed, 0)
+    sampler = BatchSampler(backend, images, labels, config.batch_size, config.seed, 0)
     return [
         LocalUpdate(
             backend,

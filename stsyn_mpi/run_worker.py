@@ -7,11 +7,11 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.mpi import startup
+from stsyn_mpi.mpi.binding import take_seat
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import World
 from stsyn_mpi.mpi.wire import worker_of
 from stsyn_mpi.mpi.worker import Worker
-from stsyn_mpi.progress import set_up_logging
 from stsyn_mpi.simulation.delays import parse_delay
 from stsyn_mpi.training.local_sgd import LocalTrainer, TrainerParts
 from stsyn_mpi.training.optimizers import build_optimizer
@@ -32,8 +32,8 @@ def build_trainer(job: Job, worker: int) -> tuple[LocalTrainer, int]:
     model = job.make_model()
     sampler = BatchSampler(
         backend,
-        backend.to_device(images),
-        backend.to_device(labels),
+        images,
+        labels,
         config.batch_size,
         config.seed,
         worker,
@@ -72,16 +72,14 @@ def run_worker(
         On every rank, if one of them refuses its input.
     """
     complaint = None
+    seat = take_seat(world, config)
     try:
-        set_up_logging(config.validate(), world.rank)
-        job = assemble(config, world.n_workers, make_model)
-        job.backend.activate()
+        job = assemble(config, world.n_workers, seat.backend, make_model)
         trainer, n_params = build_trainer(job, worker_of(world.rank))
     except (InputError, MemoryError) as error:
         complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(n_params))
-    startup.places(world)
     startup.agree(world, None)
     worker = Worker(
         world.comm,

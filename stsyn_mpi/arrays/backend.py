@@ -12,13 +12,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from stsyn_mpi.errors import InputError
-from stsyn_mpi.spec import choose
-
 Array: TypeAlias = Any
 """An array of the backend in use (its type is known to the backend alone)."""
-
-DEVICES = ("auto", "cpu", "gpu")
 
 
 class Mark(Protocol):
@@ -265,20 +260,3 @@ class LayerOperations(Protocol):
 
 class Backend(Memory, VectorOperations, LayerOperations, Protocol):
     """Memory and operations on one device. Threads may share a backend."""
-
-
-def select_backend(device: str = "auto") -> Backend:
-    """Return the backend for ``device``: ``auto``, ``cpu`` or ``gpu``.
-
-    Raises
-    ------
-    InputError
-        If the device is unknown or cannot be had.
-    """
-    from stsyn_mpi.arrays.numpy_backend import NumpyBackend
-
-    if choose(device, DEVICES, "device") == "gpu":
-        raise InputError(
-            "device 'gpu': this version computes on CPUs only; allowed are auto, cpu"
-        )
-    return NumpyBackend()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +14,20 @@ class Scratch(threading.local):
 
     A root evaluates in one thread while another adds uploads: they must not share
     temporaries.
+
+    Parameters
+    ----------
+    empty : callable
+        Makes an uninitialised array of a size and a type.
     """
 
-    def __init__(self) -> None:
-        self._buffers: dict[tuple[str, str], np.ndarray] = {}
+    def __init__(self, empty: Callable[[int, str], Any] = np.empty) -> None:
+        self._empty = empty
+        self._buffers: dict[tuple[str, str], Any] = {}
 
-    def take(self, name: str, size: int, dtype: str = "float32") -> np.ndarray:
+    def take(self, name: str, size: int, dtype: str = "float32") -> Any:
         """Return an uninitialised (size,) view, valid until the next same name."""
         buffer = self._buffers.get((name, dtype))
         if buffer is None or buffer.size < size:
-            buffer = self._buffers[name, dtype] = np.empty(size, dtype)
+            buffer = self._buffers[name, dtype] = self._empty(size, dtype)
         return buffer[:size]

@@ -58,7 +58,8 @@ _HELP = {
     "record_updates": "Record every local update in the run file.",
     "record_events": "Record the coordinator's events in the run file.",
     "swmr": "Let the run file be read while it is written; not for NFS.",
-    "device": "auto | cpu",
+    "device": "What workers compute on: auto | cpu | gpu; auto: GPUs where there are.",
+    "root_device": "The same for the root; auto: a GPU that workers leave, else cpu.",
     "blas_threads": "Threads of BLAS in each rank.",
 }
 SIMULATED = {

@@ -58,8 +58,8 @@ class ConvolutionStage:
         columns, responses = self._unfold(x)
         weight, bias = weights
         self._backend.matmul(columns, self._flat(weight), self._flat(responses))
-        out = self.activations[part]
-        self._backend.max_pool(responses, out, self._choices[part])
+        out = self.activations[part, ...]
+        self._backend.max_pool(responses, out, self._choices[part, ...])
         self._backend.bias_relu(self._flat(out), bias)
         return out
 
@@ -84,11 +84,11 @@ class ConvolutionStage:
         d_x : array like ``x`` or None
             Overwritten with the gradient of ``x``, where it is wanted.
         """
-        backend, out = self._backend, self._flat(self.activations[part])
+        backend, out = self._backend, self._flat(self.activations[part, ...])
         d_weight, d_bias = gradients
         backend.bias_relu_backward(self._flat(d_out), out, d_bias, accumulate)
         columns, d_responses = self._unfold(x)
-        backend.max_pool_backward(d_out, self._choices[part], d_responses)
+        backend.max_pool_backward(d_out, self._choices[part, ...], d_responses)
         flat = self._flat(d_responses)
         backend.matmul(columns.T, flat, self._flat(d_weight), accumulate)
         if d_x is not None:
@@ -97,9 +97,9 @@ class ConvolutionStage:
 
     def _unfold(self, x: Array) -> tuple[Array, Array]:
         n = x.shape[0]
-        columns = self._columns[: n * math.prod(self._conv_shape[:2])]
+        columns = self._columns[: n * math.prod(self._conv_shape[:2]), ...]
         self._backend.im2col(x, self._kernel, columns)
-        return columns, self._responses[:n]
+        return columns, self._responses[:n, ...]
 
     def _flat(self, array: Array) -> Array:
         return self._backend.reshape(array, (-1, array.shape[-1]))

@@ -39,11 +39,11 @@ class ConvolutionStack:
         """Return the features (n, features) of the images ``x``, a workspace."""
         n = x.shape[0]
         for part in self._groups(n):
-            activations = x[part]
+            activations = x[part, ...]
             for i, stage in enumerate(self._stages):
                 pair = weights[2 * i : 2 * i + 2]
                 activations = stage.forward(pair, activations, part)
-        return self._backend.reshape(self._stages[-1].activations[:n], (n, -1))
+        return self._backend.reshape(self._stages[-1].activations[:n, ...], (n, -1))
 
     def backward(
         self,
@@ -66,10 +66,12 @@ class ConvolutionStack:
         d_last = self._backend.reshape(d_features, shape)
         for part in self._groups(x.shape[0]):
             add = accumulate or part.start > 0
-            d_out = d_last[part]
+            d_out = d_last[part, ...]
             for i in reversed(range(len(self._stages))):
-                before = self._stages[i - 1].activations[part] if i else x[part]
-                d_before = self._d_between[i - 1][: before.shape[0]] if i else None
+                before = (
+                    self._stages[i - 1].activations[part, ...] if i else x[part, ...]
+                )
+                d_before = self._d_between[i - 1][: before.shape[0], ...] if i else None
                 pair = slice(2 * i, 2 * i + 2)
                 self._stages[i].backward(
                     weights[pair], gradients[pair], before, part, d_out, d_before, add

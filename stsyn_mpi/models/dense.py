@@ -45,7 +45,7 @@ class DenseLayers:
         """Return the logits (rows, classes) of ``x`` (rows, features), a workspace."""
         n = x.shape[0]
         for i in range(self.n_layers):
-            out = self._outputs[i][:n]
+            out = self._outputs[i][:n, ...]
             self._backend.matmul(x, weights[2 * i], out)
             last = i == self.n_layers - 1
             add = self._backend.add_bias if last else self._backend.bias_relu
@@ -75,9 +75,9 @@ class DenseLayers:
         n, d_out, backend = x.shape[0], d_logits, self._backend
         backend.bias_backward(d_out, gradients[-1], accumulate)
         for i in reversed(range(self.n_layers)):
-            before = self._outputs[i - 1][:n] if i else x
+            before = self._outputs[i - 1][:n, ...] if i else x
             backend.matmul(before.T, d_out, gradients[2 * i], accumulate)
-            d_before = self._d_outputs[i - 1][:n] if i else d_x
+            d_before = self._d_outputs[i - 1][:n, ...] if i else d_x
             if d_before is None:
                 break
             backend.matmul(d_out, weights[2 * i].T, d_before)

@@ -56,7 +56,7 @@ class Network:
         n = x.shape[0]
         loss: Array = None
         for part in self._reserved_chunks(n):
-            images = x[part]
+            images = x[part, ...]
             features = self._features(weights, images)
             logits = self._logits(weights, features)
             part_loss = self._backend.softmax_cross_entropy(
@@ -71,7 +71,7 @@ class Network:
         weights = views_of(self._backend, params, self.blocks)
         loss, n_correct = 0.0, 0
         for part in self._reserved_chunks(x.shape[0]):
-            logits = self._logits(weights, self._features(weights, x[part]))
+            logits = self._logits(weights, self._features(weights, x[part, ...]))
             n_correct += int(self._backend.count_correct(logits, labels[part]))
             loss += float(
                 self._backend.softmax_cross_entropy(logits, labels[part], logits, 1.0)
@@ -107,7 +107,7 @@ class Network:
         accumulate: bool,
     ) -> None:
         split = self._n_front
-        d_features = self._d_features[: images.shape[0]] if self._front else None
+        d_features = self._d_features[: images.shape[0], ...] if self._front else None
         self._dense.backward(
             weights[split:],
             gradients[split:],

@@ -17,6 +17,7 @@ from mpi4py import MPI
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi.launch import expected_world_size
 from stsyn_mpi.mpi.requests import DEAD_CLASSES
+from stsyn_mpi.mpi.wire import ROOT
 
 TEXT_BYTES = 1024
 _POLL_PAUSE_S = 1e-3
@@ -24,10 +25,12 @@ _POLL_PAUSE_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a rank runs."""
+    """Where a rank runs, and what it computes on, see `Memory.device_id`."""
 
     host: str
     pid: int
+    device: str
+    device_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,10 @@ class World:
     ----------
     comm
         A communicator of this package's own.
-    n_local_ranks
-        Ranks on this rank's node.
+    n_local_ranks, n_local_workers
+        Ranks on this rank's node, and those of them that are workers.
+    local_place
+        Index of this rank on its node, workers first: the root comes after them.
     survives_deaths
         Whether MPI reports dead ranks instead of ending the job (ULFM).
     owns_mpi
@@ -48,6 +53,8 @@ class World:
 
     comm: MPI.Intracomm
     n_local_ranks: int
+    n_local_workers: int
+    local_place: int
     survives_deaths: bool
     owns_mpi: bool
 
@@ -82,11 +89,20 @@ def open_world(environ: Mapping[str, str]) -> World:
         raise InputError(complaint)
     comm = MPI.COMM_WORLD.Dup()
     comm.Set_errhandler(MPI.ERRORS_RETURN)
-    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    n_local_ranks = node.Get_size()
-    node.Free()
     survives_deaths = environ.get("OMPI_MCA_mpi_ft_enable") == "1"
-    return World(comm, n_local_ranks, survives_deaths, owns_mpi)
+    return World(comm, *_local_places(comm), survives_deaths, owns_mpi)
+
+
+def _local_places(comm: MPI.Intracomm) -> tuple[int, int, int]:
+    """Return ranks and workers of this node, and this rank's index, workers first."""
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    n_ranks, index = node.Get_size(), node.Get_rank()
+    (root,) = comm.Get_group().Translate_ranks([ROOT], node.Get_group())
+    node.Free()
+    if root == MPI.UNDEFINED:
+        return n_ranks, n_ranks, index
+    n_workers = n_ranks - 1
+    return n_ranks, n_workers, n_workers if index == root else index - (index > root)
 
 
 def _complaint(expected: int | None) -> str | None:
@@ -156,11 +172,14 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
                 )
 
 
-def places(world: World) -> list[Place]:
-    """Return host and process id of every rank."""
-    texts = _gather_texts(world, f"{os.getpid()} {socket.gethostname()}")
-    pairs = (text.split(" ", 1) for text in texts)
-    return [Place(host, int(pid)) for pid, host in pairs]
+def places(world: World, device: str, device_id: str) -> list[Place]:
+    """Return host, process id and device of every rank; these are this rank's."""
+    fields = (str(os.getpid()), socket.gethostname(), device_id, device)
+    rows = [text.split("\t") for text in _gather_texts(world, "\t".join(fields))]
+    return [
+        Place(host, int(pid), device, device_id)
+        for pid, host, device_id, device in rows
+    ]
 
 
 def _gather_texts(world: World, text: str) -> list[str]:

@@ -168,6 +168,7 @@ PROVENANCE: dict[str, str] = {
     "hosts": "JSON list by rank, root first: host names",
     "pids": "integer array by rank, root first: process ids",
     "devices": "JSON list by rank, root first: what the rank computes on",
+    "device_ids": "JSON list by rank, root first: UUID of its GPU, empty for a core",
     "mpi_library": "name and version of the MPI library",
     "mpi_survives_deaths": "1 if the run goes on when a rank dies (ULFM), else 0",
     "data_checksum": "SHA-256 over the data that all ranks agreed on",

@@ -160,16 +160,17 @@ class VirtualTraining:
         """Run local updates from ``base``; the last one writes into ``out``."""
         update, lr = self._updates[task.worker], self._learning_rate(task.round)
         update.optimizer.reset()
-        loss_sum: object = 0.0
+        loss_sum: Array = 0.0
         params, vectors = base, (self._scratch, out)
         for n_left in range(n_updates, 0, -1):
             index = task.first_update + n_updates - n_left
             following = vectors[n_left % 2]
             loss = update.step(task.round, index, params, following, lr)
+            self._backend.synchronise()
             update.optimizer.commit()
-            loss_sum = loss_sum + loss  # type: ignore[operator]
+            loss_sum = loss_sum + loss
             params = following
-        return float(loss_sum)  # type: ignore[arg-type]
+        return float(loss_sum)
 
     def _sum_gradients(
         self, task: SendModel, n_updates: int, base: Array, out: Array
@@ -177,13 +178,14 @@ class VirtualTraining:
         """Add up the steps from ``base`` in ``out``."""
         update, lr = self._updates[task.worker], self._learning_rate(task.round)
         update.optimizer.reset()
-        loss_sum: object = 0.0
+        loss_sum: Array = 0.0
         out[...] = 0.0
         for index in range(task.first_update, task.first_update + n_updates):
             loss = update.gradient_step(task.round, index, base, out, out, lr)
+            self._backend.synchronise()
             update.optimizer.commit()
-            loss_sum = loss_sum + loss  # type: ignore[operator]
-        return float(loss_sum)  # type: ignore[arg-type]
+            loss_sum = loss_sum + loss
+        return float(loss_sum)
 
     def rest(self, task: SendModel, n_updates: int) -> None:
         """Take back the model of a worker whose work is not asked for."""

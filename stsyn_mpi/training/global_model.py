@@ -122,6 +122,8 @@ class GlobalModel:
         else:
             self._backend.apply_mean(base, self._total, scale, out)
         norm = self._backend.distance(out, base) if measures_step else nan
+        # Another thread evaluates it, and MPI sends it.
+        self._backend.synchronise()
         self.store.advance(slot)
         self._is_total_stale = True
         return norm

@@ -125,7 +125,9 @@ class LocalTrainer:
         self._is_halted = False
         self._tasks: queue.SimpleQueue[tuple[Task, Lease] | None] = queue.SimpleQueue()
         self._rows = np.zeros((64, len(ROW_FIELDS)))
-        self._loss_sum: object = 0.0
+        # As the parameters: an update reads one sum of losses and writes the other.
+        self._loss_sums = backend.zeros(2)
+        self._loss_slot = 0
         self._work_s = self._injected_s = 0.0
         self._target_s = nan
         self._had_model_t = self._free_since_t = time.perf_counter()
@@ -221,7 +223,7 @@ class LocalTrainer:
             minuend=snapshot.minuend,
             n_updates=n_updates,
             n_cancelled=n_cancelled,
-            loss_sum=float(self._loss_sum),  # type: ignore[arg-type]
+            loss_sum=self._read_loss_sum() if n_updates else 0.0,
             target_s=self._target_s,
             compute_s=self._work_s if n_updates else 0.0,
             injected_s=self._injected_s if n_updates else 0.0,
@@ -230,10 +232,15 @@ class LocalTrainer:
             rows=rows,
         )
         # The next report may be an empty one: nothing of this task belongs to it.
-        self._loss_sum, self._target_s, self._flight = 0.0, nan, None
+        self._target_s, self._flight = nan, None
         self._work_s = self._injected_s = 0.0
         self._started_t, self._free_since_t = nan, now
         return report
+
+    def _read_loss_sum(self) -> float:
+        """Return the sum of the committed losses: the one read of a round."""
+        slot = self._loss_slot
+        return float(self._parts.backend.to_host(self._loss_sums)[slot])
 
     def _cancelled_row(self, now: float) -> tuple[float, float, float, float]:
         """Time spent so far in the update in flight (delay and work apart)."""
@@ -283,13 +290,18 @@ class LocalTrainer:
             return None
         work_t = self._begin_work(start_t, injected)
         parts.faults.before_update(self.worker, task.round, drawn)
-        loss = self._compute(task, lease, index, lr)
+        self._add_loss(index, self._compute(task, lease, index, lr))
         parts.backend.synchronise()
         row = (start_t, injected, time.perf_counter() - work_t)
-        return self._commit(task, lease, loss, row)
+        return self._commit(task, lease, row)
 
-    def _compute(self, task: Task, lease: Lease, index: int, lr: float) -> object:
-        """Write the result of an update to scratch; return its training loss."""
+    def _add_loss(self, index: int, loss: Array) -> None:
+        """Launch the sum of the task's losses up to this one; `_commit` accepts it."""
+        sums, slot = self._loss_sums, self._loss_slot
+        sums[1 - slot] = sums[slot] + loss if index else loss
+
+    def _compute(self, task: Task, lease: Lease, index: int, lr: float) -> Array:
+        """Launch an update that writes to scratch; return its training loss."""
         update, vectors = self._local_update, self.buffers.vectors
         drawn = task.first_update + index
         params, out = vectors[lease.current], vectors[lease.scratch]
@@ -325,7 +337,7 @@ class LocalTrainer:
             return now
 
     def _commit(
-        self, task: Task, lease: Lease, loss: object, row: tuple[float, float, float]
+        self, task: Task, lease: Lease, row: tuple[float, float, float]
     ) -> Lease | None:
         """Commit parameters, optimizer state, loss and times together."""
         start_t, injected, work = row
@@ -335,7 +347,7 @@ class LocalTrainer:
                 return None
             self._parts.optimizer.commit()
             n_updates = self.buffers.n_updates
-            self._loss_sum = self._loss_sum + loss  # type: ignore[operator]
+            self._loss_slot = 1 - self._loss_slot
             self._work_s += work
             self._injected_s += injected
             # Room for this row, and for one that a halt cancels.

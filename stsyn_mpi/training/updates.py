@@ -1,7 +1,8 @@
 """One local update: what a worker computes, real or simulated.
 
 The caller owns all parameter vectors and decides where results go; nothing here
-knows of threads or buffers.
+knows of threads or buffers. A step is only launched: the caller waits for it before
+the next one, which writes to the memory that batches are sent from.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class LocalUpdate:
 
     def step(
         self, round_index: int, update_index: int, params: Array, out: Array, lr: float
-    ) -> object:
+    ) -> Array:
         """Write the updated parameters; the optimizer's state awaits its `commit`.
 
         Parameters
@@ -55,6 +56,7 @@ class LocalUpdate:
         """
         loss = self._differentiate(round_index, update_index, params)
         self.optimizer.step(params, self.gradient, out, lr)
+        self.sampler.expect(round_index, update_index + 1)
         return loss
 
     def gradient_step(
@@ -65,7 +67,7 @@ class LocalUpdate:
         params: Array,
         out: Array,
         lr: float,
-    ) -> object:
+    ) -> Array:
         """Add the step from ``base`` to ``params``, as sums of gradients need it.
 
         Sets ``out = params - lr * (g(base) + weight_decay * base)``. Begun with
@@ -96,10 +98,12 @@ class LocalUpdate:
         """
         loss = self._differentiate(round_index, update_index, base)
         self.optimizer.step_taken_at(base, params, self.gradient, out, lr)
+        self.sampler.expect(round_index, update_index + 1)
         return loss
 
     def _differentiate(
         self, round_index: int, update_index: int, point: Array
-    ) -> object:
+    ) -> Array:
         images, labels = self.sampler.draw(round_index, update_index)
-        return self.model.loss_and_gradient(point, images, labels, self.gradient)
+        loss: Array = self.model.loss_and_gradient(point, images, labels, self.gradient)
+        return loss

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from stsyn_mpi.arrays import select_backend
+from stsyn_mpi.arrays import count_gpus, select_backend
 from stsyn_mpi.arrays.scratch import Scratch
 from stsyn_mpi.errors import InputError
 
@@ -13,13 +13,17 @@ def test_cpu_is_numpy(device):
     assert select_backend(device).name == "numpy"
 
 
-def test_gpu_is_refused_with_what_is_allowed():
-    with pytest.raises(InputError, match=r"'gpu'.*allowed are auto, cpu"):
+@pytest.mark.skipif(count_gpus()[0] > 0, reason="there is a GPU here")
+def test_gpu_without_one_says_what_was_found_and_what_is_allowed():
+    with pytest.raises(
+        InputError, match=r"'gpu': cupy .*allowed here are cpu and auto"
+    ):
         select_backend("gpu")
+    assert select_backend("auto").name == "numpy"
 
 
 def test_unknown_device_names_the_nearest():
-    with pytest.raises(InputError, match=r"device 'cpuu'.*did you mean 'cpu'"):
+    with pytest.raises(InputError, match=r"--device 'cpuu'.*did you mean 'cpu'"):
         select_backend("cpuu")
 
 
