@@ -164,13 +164,8 @@ class PortableLayers:
         x[...] = 0.0
         for row in range(kernel):
             for col in range(kernel):
-                target = (
-                    ...,
-                    slice(row, row + rows),
-                    slice(col, col + cols),
-                    slice(None),
-                )
-                x[target] = x[target] + windows[:, :, :, row, col, :]
+                target = x[:, row : row + rows, col : col + cols, :]
+                target[...] = target + windows[:, :, :, row, col, :]
 
     def max_pool(self, x: Array, pooled: Array, choice: Array) -> None:
         """Take the maximum of each 2x2 window and remember its place."""

@@ -68,9 +68,8 @@ class ConvolutionStack:
             add = accumulate or part.start > 0
             d_out = d_last[part, ...]
             for i in reversed(range(len(self._stages))):
-                before = (
-                    self._stages[i - 1].activations[part, ...] if i else x[part, ...]
-                )
+                source = self._stages[i - 1].activations if i else x
+                before = source[part, ...]
                 d_before = self._d_between[i - 1][: before.shape[0], ...] if i else None
                 pair = slice(2 * i, 2 * i + 2)
                 self._stages[i].backward(

@@ -109,11 +109,9 @@ def _row_cases(rng):
             yield Case("relu_backward" + both, "bias_relu_backward", arguments)
             b, out = normal(features, 13), normal(rows, 13)
             yield Case("matmul" + both, "matmul", (x, b, out, add))
-            turned = (
-                Transposed(normal(features, rows)),
-                Transposed(normal(13, features)),
-            )
-            yield Case("matmul_turned" + both, "matmul", (*turned, out, add))
+            a, b = normal(features, rows), normal(13, features)
+            arguments = (Transposed(a), Transposed(b), out, add)
+            yield Case("matmul_turned" + both, "matmul", arguments)
         arguments = (3 * x, labels, normal(rows, features), 1 / rows)
         yield Case("cross_entropy" + name, "softmax_cross_entropy", arguments)
         yield Case("count_correct" + name, "count_correct", (x, labels))

@@ -21,8 +21,8 @@ LR, BATCH, N_UPDATES = 0.1, 10, 3
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_operation_equals_its_numpy_twin(case):
-    TWIN.activate()
-    expected, found = case.run(TWIN), case.run(StrictBackend())
+    with np.errstate(all="ignore"):
+        expected, found = case.run(TWIN), case.run(StrictBackend())
     for e, f in zip(expected, found, strict=True):
         if case.name == "max_pool-nan" and e.dtype == np.uint8:
             continue
