@@ -8,6 +8,7 @@ and by marks, nowhere else.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import numpy as np
 
 from stsyn_mpi.arrays.backend import Array, Mark
 from stsyn_mpi.arrays.cupy_kernels import Kernels
-from stsyn_mpi.arrays.cupy_layers import CupyLayers
+from stsyn_mpi.arrays.cupy_layers import CupyLayers, allow_tf32
 from stsyn_mpi.arrays.cupy_vectors import CupyVectors
 from stsyn_mpi.arrays.scratch import Scratch
 
@@ -136,6 +137,8 @@ class CupyBackend(CupyVectors, CupyLayers):
             lane.side = cupy.cuda.Stream(non_blocking=True)
             lane.event = _new_event()
         lane.stream.use()
+        if os.environ.get("CUPY_TF32") == "1":
+            allow_tf32()
 
     def synchronise(self) -> None:
         """Wait for one event behind all that this thread has launched."""

@@ -14,6 +14,17 @@ _ROWS_OF_A_SLICE = 8
 _MOST_SLICES = 256
 
 
+def allow_tf32() -> None:
+    """Let this thread's products round their operands to 10 bits, for tensor cores.
+
+    CuPy's own switch, ``CUPY_TF32=1``, is not heeded by the products used here.
+    """
+    from cupy_backends.cuda.libs import cublas as library
+
+    handle = cupy.cuda.get_cublas_handle()
+    library.setMathMode(handle, library.CUBLAS_TF32_TENSOR_OP_MATH)
+
+
 class CupyLayers:
     """`LayerOperations` by kernels and cuBLAS."""
 

@@ -9,6 +9,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.spec import choose
 
 DEVICES = ("auto", "cpu", "gpu")
+_HINT = "pip install 'stsyn-mpi[cuda12]' or 'stsyn-mpi[cuda13]'"
 
 
 def count_gpus() -> tuple[int, str]:
@@ -19,8 +20,7 @@ def count_gpus() -> tuple[int, str]:
     try:
         import cupy
     except ImportError as error:
-        hint = "pip install 'stsyn-mpi[cuda12]' or 'stsyn-mpi[cuda13]'"
-        return 0, f"cupy cannot be imported ({_first_line(error)}): {hint}"
+        return 0, f"cupy cannot be imported ({_first_line(error)}): {_HINT}"
     try:
         n_gpus = int(cupy.cuda.runtime.getDeviceCount())
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -51,12 +51,21 @@ def select_backend(device: str = "auto", place: int = 0) -> Backend:
         If the device is unknown, or ``gpu`` is asked for and there is none.
     """
     if n_gpus := check_device(device):
-        from stsyn_mpi.arrays.cupy_backend import CupyBackend
-
-        return CupyBackend(place % n_gpus)
+        return _gpu_backend(place % n_gpus)
     from stsyn_mpi.arrays.numpy_backend import NumpyBackend
 
     return NumpyBackend()
+
+
+def _gpu_backend(index: int) -> Backend:
+    try:
+        from stsyn_mpi.arrays.cupy_backend import CupyBackend
+    except ImportError as error:
+        raise InputError(
+            f"there is a GPU, but not all of CUDA ({_first_line(error)}): load the "
+            f"site's CUDA module, or {_HINT}; --device cpu does without"
+        ) from None
+    return CupyBackend(index)
 
 
 def check_device(device: str, option: str = "--device") -> int:

@@ -14,6 +14,7 @@ HOME_OF_LIBRARY = {
     "mpi4py": ("mpi",),
     "cupy": ("arrays",),
     "cupyx": ("arrays",),
+    "cupy_backends": ("arrays",),
     "h5py": ("runfile", "datasets"),
 }
 PURE = ("protocol", "strategies")
