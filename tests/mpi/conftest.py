@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from real_jobs import Job
@@ -59,6 +60,12 @@ def train(start, tmp_path):
     yield run
     for opened in runs:
         opened.close()
+
+
+@pytest.fixture
+def stand_in_path():
+    """Where a stand-in for CuPy is found by processes that have it on PYTHONPATH."""
+    return str(Path(__file__).parents[1] / "support" / "stand_in")
 
 
 @pytest.fixture

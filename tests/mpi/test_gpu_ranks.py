@@ -1,0 +1,119 @@
+"""Ranks with GPUs under a real mpirun; a stand-in for CuPy executes their work.
+
+It runs the kernels themselves, late and in order of their streams: what is not waited
+for is not there, so that numbers are right only where every wait is in its place.
+"""
+
+import numpy as np
+import pytest
+from sequential import sequential_params
+
+from stsyn_mpi.arrays import count_gpus
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(count_gpus()[0] > 0, reason="there are GPUs, see tests/gpu"),
+]
+
+SMALL = ("-U", 2, "--rounds", 5, "--model", "softmax", "--eval-every", 2)
+DELAY = ("--delay", "exponential:mean=5ms")
+
+
+@pytest.fixture
+def gpus(monkeypatch, stand_in_path):
+    """Give every rank so many GPUs."""
+
+    def give(n_gpus, **more):
+        monkeypatch.setenv("PYTHONPATH", stand_in_path)
+        monkeypatch.setenv("STAND_IN_DEVICES", str(n_gpus))
+        for name, value in more.items():
+            monkeypatch.setenv(name, str(value))
+
+    return give
+
+
+def check_rule(run, atol=2e-5):
+    expected = sequential_params(run.config, run.column("worker_updates"))
+    found = run._file["final_params"][:]
+    np.testing.assert_allclose(found, expected, atol=atol)
+
+
+def devices_of(run):
+    return [name.partition(":")[0] for name in run.attributes["devices"]]
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu"])
+def test_workers_take_the_gpus_of_their_node_in_turn(train, gpus, device):
+    gpus(2)
+    run = train(4, *SMALL, *DELAY, "--device", device, "--momentum", 0.9)
+    assert devices_of(run) == ["cpu", "gpu 0", "gpu 1", "gpu 0", "gpu 1"]
+    ids = run.attributes["device_ids"]
+    assert ids[0] == ""
+    assert ids[1] == ids[3] != ids[2] == ids[4]
+    check_rule(run)
+
+
+def test_map_and_sharing_are_told(start, gpus, tmp_path):
+    gpus(2)
+    job = start(4, "--out", tmp_path / "run.h5", *SMALL)
+    assert job.wait() == 0, job.errors
+    assert "rank 0 cpu, rank 1 gpu 0: " in job.errors
+    assert "ranks 1, 3 share gpu 0: " in job.errors
+    assert "45% of its memory" in job.errors
+
+
+def test_root_takes_a_gpu_that_is_left(train, gpus):
+    gpus(3)
+    run = train(2, *SMALL, *DELAY)
+    assert devices_of(run) == ["gpu 2", "gpu 0", "gpu 1"]
+    check_rule(run)
+
+
+@pytest.mark.parametrize("how", ["on", "off"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--root-device", "gpu"),
+        ("--root-device", "cpu", "--server-step", "nesterov"),
+        ("--root-device", "gpu", "--strategy", "fednova", "--server-step", "adam"),
+    ],
+    ids=["gpu-root", "cpu-root", "changes"],
+)
+def test_vectors_arrive_as_they_left(train, gpus, how, options):
+    gpus(1)
+    run = train(2, *SMALL, *DELAY, "--gpu-direct", how, *options)
+    if "fednova" not in options:
+        check_rule(run)
+    assert run.n_rounds == 5
+    assert np.isfinite(run._file["final_params"][:]).all()
+    assert np.nanmax(run.column("test_accuracy")) > 0.5
+
+
+def test_a_model_of_many_messages(train, gpus):
+    gpus(1)
+    model = ("--model", "mlp:hidden=1500x1000", "--batch-size", 4)
+    run = train(2, "-U", 1, "--rounds", 2, *model, "--gpu-direct", "off")
+    assert run._file["final_params"].size * 4 > 6 << 20
+    check_rule(run)
+
+
+def test_images_that_do_not_fit_stay_on_the_host(train, gpus):
+    gpus(2, STAND_IN_MEMORY_BYTES=200_000)
+    run = train(2, *SMALL, *DELAY, "--root-device", "cpu")
+    check_rule(run)
+
+
+def test_too_little_memory_is_one_line(start, gpus, tmp_path):
+    gpus(1, STAND_IN_MEMORY_BYTES=10_000)
+    job = start(3, "--out", tmp_path / "run.h5", *SMALL)
+    assert job.wait() == 2
+    assert "need more memory than there is" in job.errors
+    assert "Traceback" not in job.errors
+
+
+def test_a_gpu_without_a_driver_is_bad_input(start, gpus, tmp_path):
+    gpus(0)
+    job = start(3, "--out", tmp_path / "run.h5", "--device", "gpu", *SMALL)
+    assert job.wait() == 2
+    assert "--device 'gpu': cupy" in job.errors
+    assert not (tmp_path / "run.h5").exists()
