@@ -132,7 +132,8 @@ LOSS = r"""
 // Cross-entropies and their gradient. A thread for each row: rows are as short as there
 // are classes, and a batch of them is small beside the rest of an update. The loss is
 // log(sum) - logit, not the logarithm of a probability that may have become 0. d_logits
-// may be logits, so that the label's logit is read before anything is written.
+// may be logits, so that the label's logit is read before anything is written. A NaN in
+// a row makes norm one, and with it all of the row.
 extern "C" __global__ void softmax_cross_entropy(
     const float* logits, const long long* labels, float* d_logits, float* losses,
     float scale, long long rows, long long classes) {
@@ -141,7 +142,7 @@ extern "C" __global__ void softmax_cross_entropy(
         float* d = d_logits + row * classes;
         float largest = z[0];
         for (long long k = 1; k < classes; ++k)
-            largest = z[k] > largest || z[k] != z[k] ? z[k] : largest;
+            largest = z[k] > largest ? z[k] : largest;
         float picked = z[labels[row]] - largest, norm = 0.0f;
         for (long long k = 0; k < classes; ++k) norm += d[k] = expf(z[k] - largest);
         float factor = scale / norm;
@@ -151,8 +152,8 @@ extern "C" __global__ void softmax_cross_entropy(
     }
 }
 
-// total = scale * sum. One thread, for the losses of a batch: two passes would cost more
-// than they save. Its partial sums are independent, so that loads and additions overlap.
+// total = scale * sum. One thread, for the losses of a batch: two passes would cost
+// more than they save. Its sums are independent: loads and additions overlap.
 extern "C" __global__ void sum_scaled(
     const float* __restrict__ values, float* __restrict__ total, float scale,
     long long n) {

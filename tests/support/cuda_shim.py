@@ -121,6 +121,10 @@ class Library:
             for name, parameters in re.findall(pattern, code)
         }
 
+    def compile(self):
+        """Compile now what the first launch would compile."""
+        return self._compiled
+
     def launch(self, name, grid, block, arguments, *, backwards=False):
         """Run one launch on NumPy arrays and scalars of the exact types."""
         parameters = self.kernels[name]
