@@ -43,6 +43,10 @@ def zeros_like(a, dtype=None):
     return zeros(a.shape, dtype or a.dtype)
 
 
+def full_like(a, fill_value, dtype=None):
+    return full(a.shape, fill_value, dtype or a.dtype)
+
+
 def arange(start, stop=None, step=1, dtype=None):
     start, stop = (0, start) if stop is None else (start, stop)
     return _transfer.from_host(ndarray, np.arange(start, stop, step, dtype))
@@ -88,6 +92,10 @@ def sum(a, axis=None, dtype=None, out=None, keepdims=False):
 
 def mean(a, axis=None, dtype=None, out=None, keepdims=False):
     return reduction(np.mean, a, axis, dtype, out, keepdims)
+
+
+def count_nonzero(a, axis=None):
+    return (a != 0).sum(axis, dtype=np.int64)
 
 
 def max(a, axis=None, out=None, keepdims=False):
