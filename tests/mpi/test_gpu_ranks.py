@@ -4,6 +4,8 @@ It runs the kernels themselves, late and in order of their streams: what is not 
 for is not there, so that numbers are right only where every wait is in its place.
 """
 
+import json
+
 import numpy as np
 import pytest
 from sequential import sequential_params
@@ -39,7 +41,7 @@ def check_rule(run, atol=2e-5):
 
 
 def devices_of(run):
-    return [name.partition(":")[0] for name in run.attributes["devices"]]
+    return [name.partition(":")[0] for name in json.loads(run.attributes["devices"])]
 
 
 @pytest.mark.parametrize("device", ["auto", "gpu"])
@@ -47,7 +49,7 @@ def test_workers_take_the_gpus_of_their_node_in_turn(train, gpus, device):
     gpus(2)
     run = train(4, *SMALL, *DELAY, "--device", device, "--momentum", 0.9)
     assert devices_of(run) == ["cpu", "gpu 0", "gpu 1", "gpu 0", "gpu 1"]
-    ids = run.attributes["device_ids"]
+    ids = json.loads(run.attributes["device_ids"])
     assert ids[0] == ""
     assert ids[1] == ids[3] != ids[2] == ids[4]
     check_rule(run)
