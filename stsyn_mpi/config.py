@@ -85,6 +85,9 @@ class TrainConfig:
         What the run file holds, and whether it can be read while it is written.
     device : str
         ``auto | cpu``.
+    gpu_direct : str
+        Whether MPI gets pointers to GPU memory: ``auto | on | off``. With ``auto``
+        only an MPI that says that it takes them.
     blas_threads : int
         Threads of BLAS in each rank.
     """
@@ -126,6 +129,7 @@ class TrainConfig:
     record_events: bool = False
     swmr: bool = True
     device: str = "auto"
+    gpu_direct: str = "auto"
     blas_threads: int = 1
 
     @classmethod

@@ -19,6 +19,7 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "wait": ("auto", "block", "poll"),
     "device": ("auto", "cpu"),
+    "gpu_direct": ("auto", "on", "off"),
 }
 _AT_LEAST = {
     "workers": 1,

@@ -59,6 +59,8 @@ _HELP = {
     "record_events": "Record the coordinator's events in the run file.",
     "swmr": "Let the run file be read while it is written; not for NFS.",
     "device": "auto | cpu",
+    "gpu_direct": "Hand GPU memory to MPI: auto (where MPI says that it takes it) | "
+    "on | off (copy it through host memory).",
     "blas_threads": "Threads of BLAS in each rank.",
 }
 SIMULATED = {

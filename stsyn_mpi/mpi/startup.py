@@ -133,7 +133,7 @@ def agree(world: World, complaint: str | None) -> None:
     Refused
         On every rank, if any of them complains: with the complaint of the lowest.
     """
-    texts = _gather_texts(world, complaint or "")
+    texts = gather_texts(world, complaint or "")
     complaints = [text for text in texts if text]
     if complaints:
         raise Refused(complaints[0])
@@ -148,7 +148,7 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
         On every rank, with the first fact that differs and both values.
     """
     for name, value in facts.items():
-        texts = _gather_texts(world, str(value))
+        texts = gather_texts(world, str(value))
         for rank, text in enumerate(texts):
             if text != texts[0]:
                 raise Refused(
@@ -158,12 +158,12 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
 
 def places(world: World) -> list[Place]:
     """Return host and process id of every rank."""
-    texts = _gather_texts(world, f"{os.getpid()} {socket.gethostname()}")
+    texts = gather_texts(world, f"{os.getpid()} {socket.gethostname()}")
     pairs = (text.split(" ", 1) for text in texts)
     return [Place(host, int(pid)) for pid, host in pairs]
 
 
-def _gather_texts(world: World, text: str) -> list[str]:
+def gather_texts(world: World, text: str) -> list[str]:
     """Return a text of every rank, cut at `TEXT_BYTES` bytes."""
     data = np.zeros(TEXT_BYTES, np.uint8)
     encoded = np.frombuffer(text.encode()[:TEXT_BYTES], np.uint8)
