@@ -89,6 +89,9 @@ class TrainConfig:
     root_device : str
         The same for the root; ``auto`` takes a GPU only where the workers of its node
         leave one.
+    gpu_direct : str
+        Whether MPI gets pointers to GPU memory: ``auto | on | off``. With ``auto``
+        only an MPI that says that it takes them.
     blas_threads : int
         Threads of BLAS in each rank.
     """
@@ -131,6 +134,7 @@ class TrainConfig:
     swmr: bool = True
     device: str = "auto"
     root_device: str = "auto"
+    gpu_direct: str = "auto"
     blas_threads: int = 1
 
     @classmethod

@@ -20,6 +20,7 @@ _CHOICES = {
     "wait": ("auto", "block", "poll"),
     "device": ("auto", "cpu", "gpu"),
     "root_device": ("auto", "cpu", "gpu"),
+    "gpu_direct": ("auto", "on", "off"),
 }
 _AT_LEAST = {
     "workers": 1,

@@ -27,11 +27,13 @@ from stsyn_mpi.errors import (
     InputError,
 )
 from stsyn_mpi.mpi import startup
+from stsyn_mpi.mpi.agreement import agree_on_transfer
 from stsyn_mpi.mpi.binding import device_map, sharing_warnings, take_seat
 from stsyn_mpi.mpi.farewell import dismiss, dismiss_after_failure
 from stsyn_mpi.mpi.root import RankFailed, Root, RootParts
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import Place, World
+from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import rank_of
 from stsyn_mpi.preflight import check_not_replayed
 from stsyn_mpi.progress import LOG, Progress, print_failure
@@ -76,6 +78,8 @@ def run_root(
         complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(len(initial)))
+    option = job.config.gpu_direct
+    agreement = agree_on_transfer(world, job.backend, option, os.environ)
     try:
         writer = _create_run_file(job, everyone, world)
     except InputError as error:
@@ -84,12 +88,17 @@ def run_root(
     root = None
     try:
         progress = Progress(job.config)
-        root = _build_root(world, job, writer, evaluation, initial, signals, progress)
+        courier = Courier(world.comm, job.backend, agreement.terms)
+        root = _build_root(
+            world, job, courier, writer, evaluation, initial, signals, progress
+        )
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
         _tell_devices(everyone)
         if (caveat := bias_of(job.config)) is not None:
             LOG.warning("%s", caveat)
+        for line in agreement.lines:
+            LOG.info("%s", line)
         LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
         outcome = _collect(root, writer, progress)
     except BaseException as error:
@@ -140,6 +149,7 @@ def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter
 def _build_root(
     world: World,
     job: Job,
+    courier: Courier,
     writer: RunWriter,
     evaluation: Callable[[Array], Evaluation],
     initial: np.ndarray,
@@ -159,6 +169,7 @@ def _build_root(
     evaluation(first_model)
     parts = RootParts(
         backend=backend,
+        courier=courier,
         server_step=build_server_step(config.server_step, backend, len(initial)),
         initial_params=first_model,
         recorder=recorder,

@@ -1,5 +1,6 @@
 """A worker's part of a run: its own data, its trainer, its way out."""
 
+import os
 import traceback
 
 from stsyn_mpi.assembly import Job, ModelFactory, assemble, complaint_of
@@ -7,9 +8,11 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.mpi import startup
+from stsyn_mpi.mpi.agreement import agree_on_transfer
 from stsyn_mpi.mpi.binding import take_seat
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import World
+from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import worker_of
 from stsyn_mpi.mpi.worker import Worker
 from stsyn_mpi.simulation.delays import parse_delay
@@ -80,10 +83,12 @@ def run_worker(
         complaint = complaint_of(error)
     startup.agree(world, complaint)
     startup.compare(world, job.facts(n_params))
+    option = job.config.gpu_direct
+    agreement = agree_on_transfer(world, job.backend, option, os.environ)
     startup.agree(world, None)
     worker = Worker(
         world.comm,
-        job.backend,
+        Courier(world.comm, job.backend, agreement.terms),
         trainer,
         job.config.alive_interval,
         job.faults,

@@ -60,6 +60,8 @@ _HELP = {
     "swmr": "Let the run file be read while it is written; not for NFS.",
     "device": "What workers compute on: auto | cpu | gpu; auto: GPUs where there are.",
     "root_device": "The same for the root; auto: a GPU that workers leave, else cpu.",
+    "gpu_direct": "Hand GPU memory to MPI: auto (where MPI says that it takes it) | "
+    "on | off (copy it through host memory).",
     "blas_threads": "Threads of BLAS in each rank.",
 }
 SIMULATED = {

@@ -13,7 +13,7 @@ from stsyn_mpi.simulate_config import SimulateConfig
 
 @click.command()
 @click.argument("toml", required=False, type=click.Path())
-@all_options(SimulateConfig, without=("fault",), helps=SIMULATED)
+@all_options(SimulateConfig, without=("fault", "gpu_direct"), helps=SIMULATED)
 def simulate(toml: str | None, **flags: Any) -> int:
     """Train under a virtual clock, in this process.
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 import numpy as np
 from mpi4py import MPI
 
+from stsyn_mpi.mpi.chunks import ChunkedTransfer, Transfer
 from stsyn_mpi.mpi.wire import Tag, new_buffer, rank_of, worker_of
 
 POLL_PAUSE_S = 2e-4
@@ -38,6 +39,9 @@ class Line(IntEnum):
 class RequestTable:
     """Requests by (line, worker), waited for together, with their control buffers.
 
+    Vectors that travel in chunks stand beside the requests and are looked at one by
+    one; where there are none, that costs nothing.
+
     Parameters
     ----------
     comm
@@ -62,6 +66,7 @@ class RequestTable:
     def __init__(self, comm: MPI.Comm, n_workers: int, *, blocks: bool) -> None:
         self._comm, self._n_workers, self._blocks = comm, n_workers, blocks
         self._requests = [MPI.REQUEST_NULL] * (len(Line) * n_workers)
+        self._chunked: dict[int, ChunkedTransfer] = {}
         self._is_active = np.zeros(len(self._requests), bool)
         self.inbox = [new_buffer() for _ in range(n_workers)]
         self.outbox = [new_buffer() for _ in range(n_workers)]
@@ -91,8 +96,8 @@ class RequestTable:
         is_busy = self.is_pending(Line.CONTROL_OUT, worker)
         return not is_busy and worker not in self.lost
 
-    def put(self, line: Line, worker: int, request: MPI.Request) -> None:
-        """Enter a new request; the place must be empty.
+    def put(self, line: Line, worker: int, transfer: Transfer) -> None:
+        """Enter a new request or chunked transfer; the place must be empty.
 
         Raises
         ------
@@ -102,7 +107,11 @@ class RequestTable:
         place = line * self._n_workers + worker
         if self._is_active[place]:
             raise RuntimeError(f"a second {line.name} request for worker {worker}")
-        self._requests[place], self._is_active[place] = request, True
+        self._is_active[place] = True
+        if isinstance(transfer, MPI.Request):
+            self._requests[place] = transfer
+        else:
+            self._chunked[place] = transfer
 
     def is_pending(self, line: Line, worker: int) -> bool:
         """Whether a request is pending there."""
@@ -135,47 +144,88 @@ class RequestTable:
         silence_s = time.perf_counter() - self.news_t
         if is_urgent and silence_s < SPIN_S:
             return 0.0
-        return min(max(POLL_PAUSE_S, PAUSE_SHARE * silence_s), PAUSE_MOST_S)
+        # Chunks move on when they are looked at, and bring no news before the last.
+        most_s = POLL_PAUSE_S if self._chunked else PAUSE_MOST_S
+        return min(max(POLL_PAUSE_S, PAUSE_SHARE * silence_s), most_s)
 
     def poll(self) -> list[tuple[Line, int]]:
         """Return requests that are complete by now; `clear` each when handled."""
+        places = self._poll_requests()
+        if self._chunked:
+            places += self._poll_chunked()
+            # The dead may have been found only now.
+            places = [p for p in places if p % self._n_workers not in self.lost]
+        pairs = (divmod(place, self._n_workers) for place in sorted(places))
+        return [(Line(line), worker) for line, worker in pairs]
+
+    def _poll_requests(self) -> list[int]:
         try:
-            indices = MPI.Request.Testsome(self._requests) or []
+            return MPI.Request.Testsome(self._requests) or []
         except MPI.Exception as error:
             if error.Get_error_class() not in DEAD_CLASSES:
                 raise
-            indices = self._after_failure(error)
-        pairs = (divmod(index, self._n_workers) for index in sorted(indices))
-        return [(Line(line), worker) for line, worker in pairs]
+            return self._after_failure(error)
+
+    def _poll_chunked(self) -> list[int]:
+        done = []
+        for place, transfer in tuple(self._chunked.items()):
+            try:
+                is_done = place in self._chunked and transfer.Test()
+            except MPI.Exception as error:
+                if error.Get_error_class() not in DEAD_CLASSES:
+                    raise
+                # A message that fails so has lost its other end, whoever else did.
+                self._drop_lost(self._failed_workers() | {place % self._n_workers})
+                continue
+            if is_done:
+                del self._chunked[place]
+                done.append(place)
+        return done
 
     def _after_failure(self, error: MPI.Exception) -> list[int]:
-        """Note dead workers; what completed for others is done all the same.
+        """Note dead workers; what completed for others is done all the same."""
+        lost = self._failed_workers()
+        if lost <= self.lost and error.Get_error_class() == MPI.ERR_IN_STATUS:
+            raise error
+        self._drop_lost(lost)
+        return [
+            int(place)
+            for place in np.flatnonzero(self._is_active)
+            if place not in self._chunked and self._requests[place] == MPI.REQUEST_NULL
+        ]
 
-        A dead worker's requests are dropped, whatever had arrived: half an upload
-        looks like a whole one.
-        """
+    def _failed_workers(self) -> set[int]:
         group = self._comm.Get_failed()
         members = list(range(group.Get_size()))
         ranks = group.Translate_ranks(members, self._comm.Get_group())
-        lost = {worker_of(rank) for rank in ranks}
-        if lost <= self.lost and error.Get_error_class() == MPI.ERR_IN_STATUS:
-            raise error
-        self.lost |= lost
-        done = []
-        for place in np.flatnonzero(self._is_active):
+        return {worker_of(rank) for rank in ranks}
+
+    def _drop_lost(self, workers: set[int]) -> None:
+        """Note dead workers and drop their requests, whatever had arrived.
+
+        Half an upload looks like a whole one.
+        """
+        self.lost |= workers
+        for place in map(int, np.flatnonzero(self._is_active)):
             if place % self._n_workers in self.lost:
                 self._requests[place] = MPI.REQUEST_NULL
                 self._is_active[place] = False
-            elif self._requests[place] == MPI.REQUEST_NULL:
-                done.append(int(place))
-        return done
+                if (transfer := self._chunked.pop(place, None)) is not None:
+                    transfer.abandon()
 
     def cancel_receives(self) -> None:
         """Cancel what will never arrive, so that MPI can be finalised."""
         for line in (Line.PAYLOAD, Line.CONTROL_IN):
-            for worker in range(self._n_workers):
+            for worker in self.workers:
                 if self.is_pending(line, worker):
-                    request = self._requests[line * self._n_workers + worker]
-                    request.Cancel()
-                    request.Wait()
-                    self._is_active[line * self._n_workers + worker] = False
+                    self._cancel(line * self._n_workers + worker)
+                    self.clear(line, worker)
+
+    def _cancel(self, place: int) -> None:
+        transfer = self._chunked.pop(place, None)
+        pending = [self._requests[place]] if transfer is None else transfer.requests
+        for request in pending:
+            request.Cancel()
+            request.Wait()
+        if transfer is not None:
+            transfer.abandon()

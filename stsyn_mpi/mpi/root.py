@@ -19,7 +19,7 @@ from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.mpi import wire
 from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
 from stsyn_mpi.mpi.signals import SignalBox
-from stsyn_mpi.mpi.transfer import send_vector
+from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.uploads import UploadDesk, UploadPool
 from stsyn_mpi.mpi.wire import Field, Kind, rank_of
 from stsyn_mpi.protocol import commands as do
@@ -53,6 +53,7 @@ class RootParts:
     """
 
     backend: Backend
+    courier: Courier
     server_step: ServerStep
     initial_params: Array
     recorder: RunRecorder
@@ -92,12 +93,12 @@ class Root:
         self, comm: MPI.Comm, coordinator: Coordinator, parts: RootParts
     ) -> None:
         n_workers = coordinator.terms.n_workers
-        self._comm, self._coordinator, self._parts = comm, coordinator, parts
+        self._coordinator, self._parts = coordinator, parts
         backend, initial = parts.backend, parts.initial_params
         self.requests = RequestTable(comm, n_workers, blocks=parts.blocks)
         self.model = GlobalModel(backend, parts.server_step, initial)
         pool = UploadPool(backend, initial.shape[0], parts.n_upload_buffers)
-        self.uploads = UploadDesk(comm, backend, self.requests, pool, self._is_stuck)
+        self.uploads = UploadDesk(parts.courier, self.requests, pool, self._is_stuck)
         self._slots = [0] * n_workers
         self._known_lost: set[int] = set()
         self._timings = RoundTimings()
@@ -301,9 +302,8 @@ class Root:
         self._slots[worker], vector = self.model.take()
         header = wire.pack_model_header(self.requests.headers[worker], command)
         self.requests.post(Line.HEADER, worker, header)
-        backend, rank = self._parts.backend, rank_of(worker)
-        request = send_vector(self._comm, backend, vector, rank)
-        self.requests.put(Line.MODEL, worker, request)
+        transfer = self._parts.courier.send(vector, rank_of(worker))
+        self.requests.put(Line.MODEL, worker, transfer)
 
     def _halt_workers(self, command: do.HaltWorkers) -> None:
         for worker in command.workers:

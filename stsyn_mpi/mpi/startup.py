@@ -149,7 +149,7 @@ def agree(world: World, complaint: str | None) -> None:
     Refused
         On every rank, if any of them complains: with the complaint of the lowest.
     """
-    texts = _gather_texts(world, complaint or "")
+    texts = gather_texts(world, complaint or "")
     complaints = [text for text in texts if text]
     if complaints:
         raise Refused(complaints[0])
@@ -164,7 +164,7 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
         On every rank, with the first fact that differs and both values.
     """
     for name, value in facts.items():
-        texts = _gather_texts(world, str(value))
+        texts = gather_texts(world, str(value))
         for rank, text in enumerate(texts):
             if text != texts[0]:
                 raise Refused(
@@ -175,14 +175,14 @@ def compare(world: World, facts: Mapping[str, object]) -> None:
 def places(world: World, device: str, device_id: str) -> list[Place]:
     """Return host, process id and device of every rank; these are this rank's."""
     fields = (str(os.getpid()), socket.gethostname(), device_id, device)
-    rows = [text.split("\t") for text in _gather_texts(world, "\t".join(fields))]
+    rows = [text.split("\t") for text in gather_texts(world, "\t".join(fields))]
     return [
         Place(host, int(pid), device, device_id)
         for pid, host, device_id, device in rows
     ]
 
 
-def _gather_texts(world: World, text: str) -> list[str]:
+def gather_texts(world: World, text: str) -> list[str]:
     """Return a text of every rank, cut at `TEXT_BYTES` bytes."""
     data = np.zeros(TEXT_BYTES, np.uint8)
     encoded = np.frombuffer(text.encode()[:TEXT_BYTES], np.uint8)

@@ -3,11 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 
-from mpi4py import MPI
-
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.mpi.requests import Line, RequestTable
-from stsyn_mpi.mpi.transfer import receive_vector
+from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import rank_of
 
 
@@ -83,8 +81,8 @@ class UploadDesk:
 
     Parameters
     ----------
-    comm, backend, requests
-        How and where to receive.
+    courier, requests
+        Receive the uploads, and tell when one is there.
     pool
         The buffers.
     is_stuck
@@ -93,13 +91,12 @@ class UploadDesk:
 
     def __init__(
         self,
-        comm: MPI.Comm,
-        backend: Backend,
+        courier: Courier,
         requests: RequestTable,
         pool: UploadPool,
         is_stuck: Callable[[int], bool],
     ) -> None:
-        self._comm, self._backend, self._requests = comm, backend, requests
+        self._courier, self._requests = courier, requests
         self.pool = pool
         self._is_stuck = is_stuck
         self._announced: deque[tuple[int, int]] = deque()
@@ -151,9 +148,8 @@ class UploadDesk:
                 return
             self._announced.popleft()
             self._receiving[worker] = round_index
-            rank = rank_of(worker)
-            request = receive_vector(self._comm, self._backend, vector, rank)
-            self._requests.put(Line.PAYLOAD, worker, request)
+            transfer = self._courier.receive(vector, rank_of(worker))
+            self._requests.put(Line.PAYLOAD, worker, transfer)
 
     def _n_stuck(self) -> int:
         return sum(self._is_stuck(worker) for worker in self._receiving)

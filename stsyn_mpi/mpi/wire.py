@@ -2,9 +2,10 @@
 
 Two tags. CONTROL carries small messages with a fixed header of float64 words,
 PAYLOAD carries flat float32 vectors of n_params and nothing else: a model, or what
-`Payload` in the model's header asks for. A control message
-is a prefix of a `CONTROL_WORDS` buffer: the header, then the rows of an answer or
-the bytes of a text. Counts are exact, since float64 holds integers to 2**53.
+`Payload` in the model's header asks for; a long one travels in several messages, see
+`stsyn_mpi.mpi.transfer`. A control message is a prefix of a `CONTROL_WORDS` buffer: the
+header, then the rows of an answer or the bytes of a text. Counts are exact, since
+float64 holds integers to 2**53.
 
 ========  =============  ======================================================
 sender    kind           fields after KIND
@@ -25,8 +26,8 @@ root      END            HAS_FAILED: the run is over
 root      LEAVE          FINALIZE: everybody has said BYE
 ========  =============  ======================================================
 
-The k-th ANSWER with HAS_PAYLOAD of a worker belongs to its k-th PAYLOAD: MPI keeps
-the order of messages of one tag between two ranks.
+The k-th ANSWER with HAS_PAYLOAD of a worker belongs to its k-th PAYLOAD vector: MPI
+keeps the order of messages of one tag between two ranks.
 """
 
 from enum import IntEnum

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from mpi4py import MPI
 
-from stsyn_mpi.arrays import Backend
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.mpi import wire
+from stsyn_mpi.mpi.chunks import Transfer
 from stsyn_mpi.mpi.outbox import Outbox, Pack
 from stsyn_mpi.mpi.signals import SignalBox
-from stsyn_mpi.mpi.transfer import receive_vector, send_vector
+from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import ROOT, Field, Kind, Tag
 from stsyn_mpi.protocol.plan import AtTarget, Payload
 from stsyn_mpi.training.local_sgd import LocalTrainer, Task, WorkReport
@@ -37,7 +37,7 @@ class _Incoming:
 
     task: Task
     slot: int | None = None
-    request: MPI.Request | None = None
+    transfer: Transfer | None = None
     had_t: float | None = None
 
 
@@ -48,8 +48,8 @@ class Worker:
     ----------
     comm
         Communicator of the run.
-    backend
-        Where the parameters live.
+    courier
+        Sends uploads and receives models.
     trainer
         The compute thread; `run` starts it.
     alive_interval_s
@@ -65,7 +65,7 @@ class Worker:
     def __init__(
         self,
         comm: MPI.Comm,
-        backend: Backend,
+        courier: Courier,
         trainer: LocalTrainer,
         alive_interval_s: float,
         faults: FaultPlan,
@@ -73,7 +73,7 @@ class Worker:
         *,
         tells_updates: bool,
     ) -> None:
-        self._comm, self._backend, self._trainer = comm, backend, trainer
+        self._comm, self._courier, self._trainer = comm, courier, trainer
         self._alive_interval_s = alive_interval_s
         self._faults, self._signals = faults, signals
         self._tells_updates = tells_updates
@@ -84,7 +84,7 @@ class Worker:
         self._task: Task | None = None
         self._closed = -1
         self._reported = 0
-        self._uploads: list[tuple[MPI.Request, int]] = []
+        self._uploads: list[tuple[Transfer, int]] = []
         self._sent_t = self._heard_t = 0.0
         self._has_told_stop = False
         self._has_ended = False
@@ -228,9 +228,9 @@ class Worker:
             if incoming.slot is None:
                 return
             vector = self._trainer.buffers.vectors[incoming.slot]
-            incoming.request = receive_vector(self._comm, self._backend, vector, ROOT)
+            incoming.transfer = self._courier.receive(vector, ROOT)
         if incoming.had_t is None:
-            if incoming.request is None or not incoming.request.Test():
+            if incoming.transfer is None or not incoming.transfer.Test():
                 return
             incoming.had_t = time.perf_counter()
             self._faults.on_model(self._trainer.worker, incoming.task.round)
@@ -268,8 +268,8 @@ class Worker:
         )
         if report.slot is not None:
             vector = self._trainer.finish_upload(report)
-            request = send_vector(self._comm, self._backend, vector, ROOT)
-            self._uploads.append((request, report.slot))
+            transfer = self._courier.send(vector, ROOT)
+            self._uploads.append((transfer, report.slot))
 
     # What the compute thread and this rank have to say
 

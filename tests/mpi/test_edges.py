@@ -44,17 +44,18 @@ if rank == 2:
     worker.Worker._end = lambda self, has_failed: stop()
 """
 IN_AN_UPLOAD = """
+from stsyn_mpi.mpi.transfer import Courier
 if rank == 1:
     n_sent = 0
-    send_vector = worker.send_vector
-    def send(*arguments):
+    send = Courier.send
+    def send_or_act(*arguments):
         global n_sent
         n_sent += 1
         if n_sent == 3:
             # The announcement is on its way; the payload never will be.
             die()
-        return send_vector(*arguments)
-    worker.send_vector = send
+        return send(*arguments)
+    Courier.send = send_or_act
 """
 # As if messages came faster than the root can look.
 NEVER_IDLE = """

@@ -226,6 +226,7 @@ def test_help_says_what_holds_here_and_not_in_train(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "mpirun" not in text
     assert "--fault" not in text
+    assert "--gpu-direct" not in text
     assert "--workers INTEGER M, simulated workers. [required]" in text
     assert "docs/delays.md. [required]" in text
 

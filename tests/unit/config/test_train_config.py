@@ -141,6 +141,7 @@ def test_bad_json_is_refused(text):
         ({"log_level": "loud"}, "unknown --log-level"),
         ({"wait": "spin"}, "unknown --wait"),
         ({"device": "tpu"}, "unknown --device"),
+        ({"gpu_direct": "yes"}, "unknown --gpu-direct 'yes'"),
         ({"delay": "exponential"}, "^--delay: .*, as in exponential:mean=20ms$"),
         ({"delay": "gamma:mean"}, "^--delay: mean of 'gamma' needs a value, as in"),
         ({"strategy": "stsyn:K"}, "^--strategy: K .*needs a value, as in stsyn:K=1$"),
