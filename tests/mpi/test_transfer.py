@@ -25,12 +25,12 @@ RANK = f"""
 import os, signal, sys
 sys.path.insert(0, {str(SUPPORT)!r})
 from device_double import LazyNumpy
-from stsyn_mpi import assembly
-from stsyn_mpi.mpi import agreement
+from stsyn_mpi.mpi import agreement, binding
 from stsyn_mpi.mpi.launch import rank_in
 rank = rank_in(os.environ)
 if rank or {{root_stages}}:
-    assembly.select_backend = lambda device: LazyNumpy()
+    binding.check_device = lambda device, option: 0
+    binding.select_backend = lambda device, place: LazyNumpy()
 agreement.STAGED_CHUNK_BYTES = 256
 {{patch}}
 from stsyn_mpi.cli.main import main
