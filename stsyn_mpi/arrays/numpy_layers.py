@@ -35,7 +35,10 @@ class NumpyLayers(NumpyProducts):
     def bias_relu(self, x: Array, bias: Array) -> None:
         """Set ``x = max(x + bias, 0)``."""
         np.add(x, bias, out=x)
-        np.maximum(x, 0.0, out=x)
+        # Two arrays: with a scalar, NumPy's maximum takes element after element.
+        zeros = self._scratch.take("zeros", x.size).reshape(x.shape)
+        zeros.fill(0.0)
+        np.maximum(x, zeros, out=x)
 
     def bias_backward(self, d_out: Array, d_bias: Array, accumulate: bool) -> None:
         """Sum ``d_out`` over the rows into ``d_bias``."""
@@ -101,8 +104,9 @@ class NumpyLayers(NumpyProducts):
         right_below ^= right
         right_below &= below
         right ^= right_below
-        choice += below
-        choice += below
+        twice = below.view(np.uint8)
+        choice += twice
+        choice += twice
 
     def max_pool_backward(self, d_pooled: Array, choice: Array, d_x: Array) -> None:
         """Route ``d_pooled`` to the chosen places of ``d_x``."""

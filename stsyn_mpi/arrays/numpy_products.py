@@ -64,7 +64,8 @@ class NumpyProducts:
 
 def _set_product(a: Array, b: Array, out: Array) -> None:
     piece = _piece_length(a.shape[0], b.size)
-    if piece == a.shape[0]:
+    # Those kernels are slow where the right operand is a transposed view.
+    if piece == a.shape[0] or not b.flags.c_contiguous:
         np.matmul(a, b, out=out)
         return
     whole = a.shape[0] // piece * piece
