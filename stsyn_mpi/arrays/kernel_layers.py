@@ -1,9 +1,8 @@
 """CUDA source of the layers' dense part: rows, biases, sums over rows, losses."""
 
 DENSE = r"""
-// Copies whole elements of 4 or 8 bytes, whatever they hold: float and integer
-// batches take the same way, and a NaN keeps its bits. One thread for each element of
-// the result: neighbours read and write neighbours, also where rows are short.
+// out[i] = source[indices[i]], one thread for each element: neighbours read and write
+// neighbours, also where rows are short.
 template <typename Element>
 static __device__ void take(
     const Element* __restrict__ source, const long long* __restrict__ indices,
@@ -12,6 +11,8 @@ static __device__ void take(
         out[at.index] = source[indices[at.whole] * row + at.rest];
 }
 
+// Elements of 4 bytes, and of 8, whatever they hold: batches of numbers and of integers
+// take the same way, and a NaN keeps its bits.
 extern "C" __global__ void take_rows_4(
     const unsigned int* __restrict__ source,
     const long long* __restrict__ indices, unsigned int* __restrict__ out,
@@ -26,6 +27,7 @@ extern "C" __global__ void take_rows_8(
     take(source, indices, out, row, n);
 }
 
+// Adds bias to every row; a thread's place in its row is carried along, see Walk.
 extern "C" __global__ void add_bias(
     float* __restrict__ x, const float* __restrict__ bias, long long features,
     long long n) {
@@ -33,7 +35,7 @@ extern "C" __global__ void add_bias(
         x[at.index] += bias[at.rest];
 }
 
-// Asks for less than 0, not for more: a NaN stays one.
+// x = max(x + bias, 0). Asks for less than 0, not for more: a NaN stays one.
 extern "C" __global__ void bias_relu(
     float* __restrict__ x, const float* __restrict__ bias, long long features,
     long long n) {
@@ -65,9 +67,10 @@ static __device__ long long rows_of_slice(
     return slice < rows ? (rows - slice - 1) / slices + 1 : 0;
 }
 
-// Sums over rows in two passes. A few features alone would keep a few threads busy:
-// so the rows are dealt out to slices, a thread sums one feature of one slice (next to
-// its neighbour's, so that loads coalesce), and column_total adds the slices up.
+// The first of two passes that sum over rows. A thread for each feature would leave
+// most of a GPU idle: so rows are dealt out to slices, a thread sums one feature of one
+// slice (beside its neighbour's, so that loads coalesce), and column_total adds the
+// slices up.
 extern "C" __global__ void column_partials(
     const float* __restrict__ d_out, float* __restrict__ partials, long long rows,
     long long features, long long slices) {
@@ -114,6 +117,7 @@ extern "C" __global__ void relu_column_partials(
     }
 }
 
+// The second pass: adds the slices up, a thread for each feature.
 extern "C" __global__ void column_total(
     const float* __restrict__ partials, float* __restrict__ d_bias, long long slices,
     long long features, int accumulate) {
@@ -125,10 +129,11 @@ extern "C" __global__ void column_total(
 """
 
 LOSS = r"""
-// A thread for each row: rows are as short as there are classes, and a batch of rows
-// is small beside the rest of an update. The loss is log(sum) - logit, not the
-// logarithm of a probability that may have become 0. d_logits may be logits, so that
-// the label's logit is read before anything is written.
+// Cross-entropies and their gradient. A thread for each row: rows are as short as there
+// are classes, and a batch of them is small beside the rest of an update. The loss is
+// log(sum) - logit, not the logarithm of a probability that may have become 0. d_logits
+// may be logits, so that the label's logit is read before anything is written. A NaN in
+// a row makes norm one, and with it all of the row.
 extern "C" __global__ void softmax_cross_entropy(
     const float* logits, const long long* labels, float* d_logits, float* losses,
     float scale, long long rows, long long classes) {
@@ -137,7 +142,7 @@ extern "C" __global__ void softmax_cross_entropy(
         float* d = d_logits + row * classes;
         float largest = z[0];
         for (long long k = 1; k < classes; ++k)
-            largest = z[k] > largest || z[k] != z[k] ? z[k] : largest;
+            largest = z[k] > largest ? z[k] : largest;
         float picked = z[labels[row]] - largest, norm = 0.0f;
         for (long long k = 0; k < classes; ++k) norm += d[k] = expf(z[k] - largest);
         float factor = scale / norm;
@@ -147,8 +152,8 @@ extern "C" __global__ void softmax_cross_entropy(
     }
 }
 
-// One thread, for the losses of a batch: a second pass over partial sums would cost
-// more than it saves. Its sums are independent, so that loads and additions overlap.
+// total = scale * sum. One thread, for the losses of a batch: two passes would cost
+// more than they save. Its sums are independent: loads and additions overlap.
 extern "C" __global__ void sum_scaled(
     const float* __restrict__ values, float* __restrict__ total, float scale,
     long long n) {
@@ -165,8 +170,9 @@ extern "C" __global__ void sum_scaled(
     total[0] = sum * scale;
 }
 
-// Adds to count, which the caller has zeroed. The first of equal logits wins, and the
-// first NaN wins over all, as on the host. One atomic for each thread, not each row.
+// Adds the number of rows whose largest logit is the label's to count. The first of
+// equal logits wins, and the first NaN wins over all, as on the host. One atomic for
+// each thread, not each row.
 extern "C" __global__ void count_correct(
     const float* __restrict__ logits, const long long* __restrict__ labels,
     int* __restrict__ count, long long rows, long long classes) {

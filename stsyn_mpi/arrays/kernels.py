@@ -73,6 +73,7 @@ static __device__ float decayed(float gradient, float param, float weight_decay)
     return weight_decay != 0.0f ? param * weight_decay + gradient : gradient;
 }
 
+// out = params - lr * gradient, with weight decay: one pass over memory.
 extern "C" __global__ void sgd_step(
     const float* params, const float* gradient, float* out, float lr,
     float weight_decay, long long n) {
@@ -82,7 +83,9 @@ extern "C" __global__ void sgd_step(
     }
 }
 
-// With first, the velocity counts as 0 and may hold anything.
+// A step of SGD with momentum, from one set of buffers to another: an update that is
+// cancelled leaves params and velocity as they were. With first, the velocity counts as
+// 0 and may hold anything.
 extern "C" __global__ void momentum_step(
     const float* params, const float* gradient, const float* velocity, float* out,
     float* velocity_out, float lr, float momentum, float weight_decay, int nesterov,
@@ -97,7 +100,8 @@ extern "C" __global__ void momentum_step(
     }
 }
 
-// 1 - beta is taken of the rounded beta, so that the two weights have the sum 1.
+// A step of Adam. 1 - beta is taken of the rounded beta: the weights have the sum 1
+// (the host rounds them apart, which makes the last digits differ).
 extern "C" __global__ void adam_step(
     const float* params, const float* gradient, float* first_moment,
     float* second_moment, float* out, float lr, float beta1, float beta2,
@@ -112,33 +116,38 @@ extern "C" __global__ void adam_step(
     }
 }
 
+// total += scale * upload.
 extern "C" __global__ void add_scaled(
     float* total, float scale, const float* upload, long long n) {
     FOR_EACH(i, n) total[i] += upload[i] * scale;
 }
 
+// total += scale * (upload - base), without a vector for the difference.
 extern "C" __global__ void add_scaled_difference(
     float* total, float scale, const float* upload, const float* base, long long n) {
     FOR_EACH(i, n) total[i] += (upload[i] - base[i]) * scale;
 }
 
+// out = base + scale * total.
 extern "C" __global__ void apply_mean(
     const float* base, const float* total, float scale, float* out, long long n) {
     FOR_EACH(i, n) out[i] = base[i] + total[i] * scale;
 }
 
+// out = a - b.
 extern "C" __global__ void subtract(
     const float* a, const float* b, float* out, long long n) {
     FOR_EACH(i, n) out[i] = a[i] - b[i];
 }
 
+// vector *= factor.
 extern "C" __global__ void scale(float* vector, float factor, long long n) {
     FOR_EACH(i, n) vector[i] *= factor;
 }
 
-// Each thread writes the sum of its own elements, also where it has none: no thread
-// waits for another, and a second, short sum gives the total. Added up in double
-// precision: squares of large differences do not overflow.
+// Each thread writes the squared distance of its own elements, also where it has none:
+// no thread waits for another, and a second, short sum gives the total. Added up in
+// double precision: squares of large differences do not overflow.
 extern "C" __global__ void squared_distance(
     const float* __restrict__ a, const float* __restrict__ b,
     double* __restrict__ partials, long long n) {
@@ -150,7 +159,8 @@ extern "C" __global__ void squared_distance(
     partials[first_index()] = sum;
 }
 
-// x - x is 0 for finite x, else NaN. All that write, write the same value.
+// Sets found where an element is NaN or infinite: x - x is 0 for finite x only. Whoever
+// writes, writes the same, and nobody takes it back.
 extern "C" __global__ void find_nonfinite(
     const float* __restrict__ vector, int* __restrict__ found, long long n) {
     FOR_EACH(i, n) {

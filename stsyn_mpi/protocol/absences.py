@@ -82,8 +82,7 @@ class AbsenceMachine(RoundMachine):
 
     def _on_deadline_passed(self, event: ev.DeadlinePassed) -> None:
         t, self._armed_t = event.t, inf
-        limit = self.terms.time_limit_s or inf
-        if t >= limit and self._stop_reason is None:
+        if t >= self._limit_t and self._stop_reason is None:
             self._request_stop("time limit reached", t)
         if self._watch.is_on:
             for index in sorted(self.responsive):
@@ -103,7 +102,7 @@ class AbsenceMachine(RoundMachine):
 
     def _arm_again(self, t: float) -> None:
         if self._stop_reason is None:
-            self._arm(self.terms.time_limit_s or inf)
+            self._arm(self._limit_t)
         silent_t = inf
         if self._watch.is_on:
             limit_t = t + self._watch.limit_s

@@ -68,8 +68,9 @@ class Coordinator(AbsenceMachine):
 
     def _on_run_started(self, event: ev.RunStarted) -> None:
         self._watch.start(event.t)
-        self._begin_round(0, event.t)
-        self._arm(self.terms.time_limit_s or inf)
+        self._limit_t = event.t + (self.terms.time_limit_s or inf)
+        self._begin_round(self.terms.first_round, event.t)
+        self._arm(self._limit_t)
         self._arm(event.t + self._watch.limit_s)
 
     def _on_progress_reported(self, event: ev.ProgressReported) -> None:

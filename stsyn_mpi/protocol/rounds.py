@@ -57,7 +57,7 @@ class RoundMachine(ABC):
         self._watch = Watch(terms.n_workers, terms.alive_interval_s)
         floor_s = terms.alive_interval_s
         self._answers, self._payloads = Patience(floor_s), Patience(floor_s)
-        self._armed_t = inf
+        self._armed_t = self._limit_t = inf
         self._stop_reason: str | None = None
         self.ending: Outcome | None = None
         self._updates_cut = 0
@@ -69,7 +69,7 @@ class RoundMachine(ABC):
         plan = self.strategy.plan(view)
         self.round = RoundLedger(plan, view)
         self._cap_wait_for()
-        if index == 0:
+        if index == self.terms.first_round:
             self.owed.update(plan.participants)
         for worker in sorted(self.owed):
             self._serve(self.workers[worker])

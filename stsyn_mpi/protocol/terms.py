@@ -14,7 +14,8 @@ class RunTerms:
     n_rounds
         Rounds J; None runs until another limit.
     time_limit_s
-        Seconds since the run began after which the round is cut; None for none.
+        Seconds since the run was started, or started again, after which the round is
+        cut; None for none.
     target_accuracy
         Test accuracy in [0, 1] that ends the run; None for none.
     eval_every
@@ -26,6 +27,8 @@ class RunTerms:
         Add the uploads of a round in rank order.
     min_workers
         With fewer workers left the run ends.
+    first_round
+        Where the run goes on after a checkpoint: rounds below it have been made.
     """
 
     n_workers: int
@@ -36,3 +39,4 @@ class RunTerms:
     alive_interval_s: float | None = None
     is_deterministic: bool = False
     min_workers: int = 1
+    first_round: int = 0

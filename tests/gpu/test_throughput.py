@@ -1,4 +1,4 @@
-"""How fast the GPU path is: figures for the table, beside torch and the device's limits.
+"""How fast the GPU path is: figures for the table, beside torch and the limits.
 
 Nothing here can fail for being slow; it fails where it measures nonsense.
 """

@@ -188,6 +188,7 @@ def parse_terms(line):
         alive_interval_s=float(values.pop("alive")) if "alive" in values else None,
         is_deterministic=bool(int(values.pop("deterministic", 0))),
         min_workers=int(values.pop("least", 1)),
+        first_round=int(values.pop("first", 0)),
     )
     assert not values, f"unknown terms: {values}"
     return Coordinator(strategy, terms)
