@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from stsyn_mpi.arrays.backend import Array
+from stsyn_mpi.arrays.numpy_products import NumpyProducts
 from stsyn_mpi.arrays.scratch import Scratch
-
-PRODUCT_BLOCK = 131072
-"""Elements of a product that are held before they are added to a total (512 KiB)."""
 
 _PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
@@ -21,7 +18,7 @@ def _places_of_windows(x: np.ndarray) -> list[np.ndarray]:
     return [x[:, row:rows:2, column:columns:2] for row, column in _PLACES]
 
 
-class NumpyLayers:
+class NumpyLayers(NumpyProducts):
     """`LayerOperations` on NumPy."""
 
     _scratch: Scratch
@@ -31,18 +28,6 @@ class NumpyLayers:
         # With the default mode NumPy fills a copy of ``out`` first.
         np.take(source, indices, axis=0, out=out, mode="clip")
 
-    def matmul(self, a: Array, b: Array, out: Array, accumulate: bool = False) -> None:
-        """Set ``out = a @ b``, or add it block by block: NumPy's gemm cannot add."""
-        if not accumulate:
-            np.matmul(a, b, out=out)
-            return
-        n_rows, n_columns = out.shape
-        block = max(1, PRODUCT_BLOCK // n_columns)
-        for start in range(0, n_rows, block):
-            rows = out[start : start + block]
-            flat = self._scratch.take("product", rows.size)
-            rows += np.matmul(a[start : start + block], b, out=flat.reshape(rows.shape))
-
     def add_bias(self, x: Array, bias: Array) -> None:
         """Add ``bias`` to every row of ``x``."""
         np.add(x, bias, out=x)
@@ -50,14 +35,19 @@ class NumpyLayers:
     def bias_relu(self, x: Array, bias: Array) -> None:
         """Set ``x = max(x + bias, 0)``."""
         np.add(x, bias, out=x)
-        np.maximum(x, 0.0, out=x)
+        # Two arrays: with a scalar, NumPy's maximum takes element after element.
+        zeros = self._scratch.take("zeros", x.size).reshape(x.shape)
+        zeros.fill(0.0)
+        np.maximum(x, zeros, out=x)
 
     def bias_backward(self, d_out: Array, d_bias: Array, accumulate: bool) -> None:
         """Sum ``d_out`` over the rows into ``d_bias``."""
+        ones = self._scratch.take("ones", d_out.shape[0])
+        ones.fill(1.0)
         if accumulate:
-            d_bias += d_out.sum(axis=0)
+            d_bias += np.matmul(ones, d_out)
         else:
-            np.sum(d_out, axis=0, out=d_bias)
+            np.matmul(ones, d_out, out=d_bias)
 
     def bias_relu_backward(
         self, d_out: Array, activation: Array, d_bias: Array, accumulate: bool
@@ -73,9 +63,10 @@ class NumpyLayers:
         """Unfold windows, copying runs of kernel * channels elements."""
         n, height, width, channels = x.shape
         image, row, pixel, element = x.strides
-        shape = (n, height - kernel + 1, width - kernel + 1, kernel, kernel * channels)
-        windows = as_strided(x, shape, (image, row, pixel, row, element))
-        np.copyto(columns.reshape(shape), windows)
+        run = np.dtype((np.void, kernel * channels * element))
+        shape = (n, height - kernel + 1, width - kernel + 1, kernel)
+        windows = np.ndarray(shape, run, x, strides=(image, row, pixel, row))
+        np.copyto(columns.view(run).reshape(shape), windows)
 
     def col2im(self, columns: Array, kernel: int, x: Array) -> None:
         """Sum windows back: first over their rows, in long runs, then over columns."""
@@ -89,8 +80,9 @@ class NumpyLayers:
         for row in range(1, kernel):
             lines[:, row : row + out_height] += windows[:, :, :, row]
         runs = lines.reshape(n, height, out_width, kernel, channels)
-        x.fill(0.0)
-        for column in range(kernel):
+        x[:, :, :out_width] = runs[:, :, :, 0]
+        x[:, :, out_width:] = 0.0
+        for column in range(1, kernel):
             x[:, :, column : column + out_width] += runs[:, :, :, column]
 
     def max_pool(self, x: Array, pooled: Array, choice: Array) -> None:
@@ -112,8 +104,9 @@ class NumpyLayers:
         right_below ^= right
         right_below &= below
         right ^= right_below
-        choice += below
-        choice += below
+        twice = below.view(np.uint8)
+        choice += twice
+        choice += twice
 
     def max_pool_backward(self, d_pooled: Array, choice: Array, d_x: Array) -> None:
         """Route ``d_pooled`` to the chosen places of ``d_x``."""

@@ -16,6 +16,16 @@ _MEANING = {
     "overhead_ms_p90": "round overhead, 90 % quantile (ms)",
     "idle_cores": "cores used while all workers sleep",
     "start_s_median": "command to first round, median (s)",
+    "step_own_ms_median": "training step (ms)",
+    "step_products_ms_median": "of it matrix products (ms)",
+    "products_share": "share of matrix products",
+    "gflop_per_step": "arithmetic of a step (GFLOP)",
+    "gflop_per_s": "arithmetic reached (GFLOP/s)",
+    "step_torch_nchw_ms_median": "torch, contiguous (ms)",
+    "step_torch_nhwc_ms_median": "torch, channels last (ms)",
+    "ratio_to_torch_median": "our time / torch's, median of pairs",
+    "ratio_to_torch_p10": "our time / torch's, 10 % quantile",
+    "ratio_to_torch_p90": "our time / torch's, 90 % quantile",
 }
 
 
@@ -25,11 +35,12 @@ _MEANING = {
     default=100,
     show_default=True,
     type=click.IntRange(2, 100_000),
-    help="Rounds of the overhead's run.",
+    help="Rounds of the overhead's run; turns of the step's.",
 )
 @click.option("--simulation", is_flag=True, help="Measure the virtual machine instead.")
+@click.option("--step", is_flag=True, help="Measure a training step instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bench(rounds: int, simulation: bool, as_json: bool) -> None:
+def bench(rounds: int, simulation: bool, step: bool, as_json: bool) -> None:
     """Measure round overhead, idle CPU and start-up with 8 workers here.
 
     The overhead is the measured round time less the K-th smallest of the times that
@@ -37,17 +48,26 @@ def bench(rounds: int, simulation: bool, as_json: bool) -> None:
 
     With --simulation: rounds a second without training by number of workers, and the
     share of arithmetic with it, in processor time. About a minute.
+
+    With --step: a training step of the paper's CNN on one thread, batch 100, and the
+    same step in torch where that is installed, in turns. About a minute.
     """
+    if simulation and step:
+        raise click.UsageError("--simulation and --step are two measures: choose one")
     from stsyn_mpi.mpi.launch import limit_blas
 
     limit_blas(os.environ, 1)
     from stsyn_mpi.bench.measures import measure_all
     from stsyn_mpi.bench.simulation import measure_simulation
+    from stsyn_mpi.bench.step import measure_step, remarks
 
+    for remark in remarks() if step else ():
+        click.echo(remark, err=True)
+    measure = (
+        measure_step if step else measure_simulation if simulation else measure_all
+    )
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        measured = measure_simulation if simulation else measure_all
-        figures = measured(folder, rounds)
+        figures = measure(Path(name), rounds)
     if as_json:
         click.echo(json.dumps(figures))
         return

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.models.base import weight_and_bias
+from stsyn_mpi.models.cost import LayerSizes
 
 
 class ConvolutionStage:
@@ -44,6 +45,13 @@ class ConvolutionStage:
         self._fan_in = kernel * kernel * channels
         self.out_shape = (self._conv_shape[0] // 2, self._conv_shape[1] // 2, filters)
         self.shapes = weight_and_bias(name, (kernel, kernel, channels, filters))
+        self.sizes = LayerSizes(
+            n_params=sum(shape.size for shape in self.shapes),
+            n_products=math.prod(self._conv_shape) * self._fan_in,
+            n_inputs=math.prod(image_shape),
+            n_outputs=math.prod(self.out_shape),
+            n_choices=math.prod(self.out_shape),
+        )
 
     def reserve(self, n_images: int, group: int) -> None:
         """Allocate for batches of ``n_images``, computed ``group`` at a time."""

@@ -24,6 +24,7 @@ class ConvolutionStack:
         self._backend = backend
         self._stages = tuple(stages)
         self.shapes = [shape for stage in stages for shape in stage.shapes]
+        self.sizes = [stage.sizes for stage in stages]
 
     def reserve(self, n_images: int) -> None:
         """Allocate the workspace for batches of up to ``n_images``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.models.base import ParameterShape, weight_and_bias
+from stsyn_mpi.models.cost import LayerSizes
 
 
 class DenseLayers:
@@ -30,9 +31,14 @@ class DenseLayers:
         self.n_features = self._widths[0]
         self.n_layers = len(self._widths) - 1
         self.shapes: list[ParameterShape] = []
+        self.sizes: list[LayerSizes] = []
         for i in range(self.n_layers):
             fan_in, fan_out = self._widths[i : i + 2]
             self.shapes += weight_and_bias(f"{prefix}{i + 1}", (fan_in, fan_out))
+            n_weights = fan_in * fan_out
+            self.sizes.append(
+                LayerSizes(n_weights + fan_out, n_weights, fan_in, fan_out)
+            )
 
     def reserve(self, n_rows: int) -> None:
         """Allocate the workspace for batches of up to ``n_rows``."""

@@ -7,6 +7,7 @@ import numpy as np
 from stsyn_mpi.arrays import Array, Backend
 from stsyn_mpi.models.base import ParameterBlock, draw_params, place_blocks, views_of
 from stsyn_mpi.models.convolution_stack import ConvolutionStack
+from stsyn_mpi.models.cost import LayerSizes
 from stsyn_mpi.models.dense import DenseLayers
 
 
@@ -46,6 +47,10 @@ class Network:
     def initial_params(self, seed: int) -> np.ndarray:
         """Return the parameters to start from, float32 (n_params,) on the host."""
         return draw_params(self.blocks, seed)
+
+    def layer_sizes(self) -> list[LayerSizes]:
+        """Return the sizes of all layers, the first one first."""
+        return [*(self._front.sizes if self._front else []), *self._dense.sizes]
 
     def loss_and_gradient(
         self, params: Array, x: Array, labels: Array, gradient: Array

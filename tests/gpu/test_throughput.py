@@ -7,8 +7,9 @@ import time
 
 import pytest
 from gpu_updates import Updates, make_update
-from stsyn_mpi.models.cost import step_cost
 from torch_cnn import torch_updates
+
+from stsyn_mpi.models.cost import step_cost
 
 CNN = {"shape": (32, 32, 3), "batch": 100, "n": 500}
 

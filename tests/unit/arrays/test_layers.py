@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from stsyn_mpi.arrays import numpy_layers
+from stsyn_mpi.arrays import numpy_products
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -20,12 +20,28 @@ def test_take_rows(backend):
 
 @pytest.mark.parametrize("product_block", [1, 40, 10**6])
 def test_matmul_of_transposed_views_sets_or_adds(backend, monkeypatch, product_block):
-    monkeypatch.setattr(numpy_layers, "PRODUCT_BLOCK", product_block)
-    a, b, out = normal(5, 11), normal(8, 5), normal(11, 8)
-    product, before = a.T.astype(np.float64) @ b.T, out.copy()
-    backend.matmul(a.T, b.T, out, accumulate=True)
+    monkeypatch.setattr(numpy_products, "PRODUCT_BLOCK", product_block)
+    check_products(backend, normal(5, 11).T, normal(8, 5).T)
+
+
+# One piece, single rows, whole pieces, and a rest of one.
+@pytest.mark.parametrize("unpacked", [1, 20, 120, 10**6])
+@pytest.mark.parametrize("n", [1, 6, 7, 12])
+def test_products_cut_into_pieces(backend, monkeypatch, unpacked, n):
+    monkeypatch.setattr(numpy_products, "UNPACKED", unpacked)
+    monkeypatch.setattr(numpy_products, "MIN_PIECE", 1)
+    for tall in (normal(n, 5), normal(5, n).T):
+        check_products(backend, tall, normal(5, 4))
+    for wide in (normal(5, n), normal(n, 5).T):
+        check_products(backend, wide, normal(n, 4))
+
+
+def check_products(backend, a, b):
+    product, out = a.astype(np.float64) @ b, normal(a.shape[0], b.shape[1])
+    before = out.copy()
+    backend.matmul(a, b, out, accumulate=True)
     np.testing.assert_allclose(out, before + product, **TOLERANCE)
-    backend.matmul(a.T, b.T, out)
+    backend.matmul(a, b, out)
     np.testing.assert_allclose(out, product, **TOLERANCE)
 
 
