@@ -158,15 +158,19 @@ extern "C" __global__ void sum_scaled(
     const float* __restrict__ values, float* __restrict__ total, float scale,
     long long n) {
     if (first_index() != 0) return;
-    float sums[BATCH] = {}, sum = 0.0f;
+    constexpr int LANES = 16;
+    float sums[LANES] = {}, sum = 0.0f;
     long long k = 0;
-    for (; k + BATCH <= n; k += BATCH) {
+    for (; k + LANES <= n; k += LANES) {
+        float batch[LANES];
 #pragma unroll
-        for (int j = 0; j < BATCH; ++j) sums[j] += values[k + j];
+        for (int j = 0; j < LANES; ++j) batch[j] = values[k + j];
+#pragma unroll
+        for (int j = 0; j < LANES; ++j) sums[j] += batch[j];
     }
     for (; k < n; ++k) sum += values[k];
 #pragma unroll
-    for (int j = 0; j < BATCH; ++j) sum += sums[j];
+    for (int j = 0; j < LANES; ++j) sum += sums[j];
     total[0] = sum * scale;
 }
 

@@ -28,21 +28,11 @@ class Call(NamedTuple):
 calls: list[Call] = []
 """All calls so far; tests read and clear it."""
 
-_log_lock = threading.Lock()
-_logs = {}
-
 
 def record(what, name="", stream=None, device=None):
     call = Call(what, str(name), threading.current_thread().name, stream, device)
     calls.append(call)
-    folder = os.environ.get("STAND_IN_LOG")
-    if folder:
-        with _log_lock:
-            print(*call, sep="\t", file=_log_in(folder), flush=True)
-
-
-def _log_in(folder):
-    path = Path(folder) / f"{os.getpid()}.txt"
-    if path not in _logs:
-        _logs[path] = path.open("a")
-    return _logs[path]
+    if folder := os.environ.get("STAND_IN_LOG"):
+        # Opened each time: a process may end without closing its files.
+        with (Path(folder) / f"{os.getpid()}.txt").open("a") as log:
+            log.write("\t".join(map(str, call)) + "\n")
