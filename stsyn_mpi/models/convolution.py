@@ -2,7 +2,7 @@
 
 A few images at a time are unfolded into columns, so that the convolution is one
 matrix product whose operands stay near the cache; the backward pass unfolds them
-again instead of keeping them. Pooling comes before bias and ReLU: both are monotone,
+again instead of keeping them, unless they are the ones unfolded last. Pooling comes before bias and ReLU: both are monotone,
 the result is the same, and they see a quarter of the elements.
 """
 
@@ -60,10 +60,12 @@ class ConvolutionStage:
         self._responses = empty((group, *self._conv_shape))
         self.activations = empty((n_images, *self.out_shape))
         self._choices = empty((n_images, *self.out_shape), "uint8")
+        self._unfolded: slice | None = None
 
     def forward(self, weights: Sequence[Array], x: Array, part: slice) -> Array:
         """Return the activations of the images ``x``, which are ``part`` of a batch."""
-        columns, responses = self._unfold(x)
+        self._unfolded = None
+        columns, responses = self._unfold(x, part)
         weight, bias = weights
         self._backend.matmul(columns, self._flat(weight), self._flat(responses))
         out = self.activations[part, ...]
@@ -95,18 +97,21 @@ class ConvolutionStage:
         backend, out = self._backend, self._flat(self.activations[part, ...])
         d_weight, d_bias = gradients
         backend.bias_relu_backward(self._flat(d_out), out, d_bias, accumulate)
-        columns, d_responses = self._unfold(x)
+        columns, d_responses = self._unfold(x, part)
         backend.max_pool_backward(d_out, self._choices[part, ...], d_responses)
         flat = self._flat(d_responses)
         backend.matmul(columns.T, flat, self._flat(d_weight), accumulate)
         if d_x is not None:
             backend.matmul(flat, self._flat(weights[0]).T, columns)
             backend.col2im(columns, self._kernel, d_x)
+            self._unfolded = None
 
-    def _unfold(self, x: Array) -> tuple[Array, Array]:
+    def _unfold(self, x: Array, part: slice) -> tuple[Array, Array]:
         n = x.shape[0]
         columns = self._columns[: n * math.prod(self._conv_shape[:2]), ...]
-        self._backend.im2col(x, self._kernel, columns)
+        if self._unfolded != part:
+            self._backend.im2col(x, self._kernel, columns)
+            self._unfolded = part
         return columns, self._responses[:n, ...]
 
     def _flat(self, array: Array) -> Array:

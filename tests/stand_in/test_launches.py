@@ -27,8 +27,11 @@ def launched(gpu, calls):
 
 
 def counts_on_the_page():
-    rows = re.findall(r"^\| `([^`]+)` .*\| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
-    return {name: int(count) for name, count in rows}
+    page = PAGE.read_text()
+    rows = re.findall(r"^\| `([^`]+)` .*\| (\d+) \|$", page, re.MULTILINE)
+    counts = {name: int(count) for name, count in rows}
+    assert f"{sum(counts.values())} launches and one copy" in page
+    return counts
 
 
 def test_launches_of_the_cnn_are_those_of_the_page(launched):
