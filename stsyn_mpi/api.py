@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import EXIT_BAD_INPUT, InputError
 from stsyn_mpi.mpi.launch import launched_by_mpi, limit_blas
 from stsyn_mpi.refusal import refuse
+from stsyn_mpi.resuming import train_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def _train(model: str | ModelFactory, data: str, options: dict[str, Any]) -> int
     if not launched_by_mpi(os.environ):
         raise InputError("no MPI launcher started this script: use mpirun -n RANKS")
     name = {"model": model} if isinstance(model, str) else {}
-    config = TrainConfig.from_sources(None, {"data": data, **name, **options})
+    config = train_config(None, {"data": data, **name, **options})
     limit_blas(os.environ, config.blas_threads)
     from stsyn_mpi.run import run_rank
 

@@ -156,7 +156,10 @@ def build_evaluation(job: Job) -> tuple[Callable[[Array], Evaluation], np.ndarra
 
 
 def build_coordinator(
-    job: Job, alive_interval_s: float | None, eval_every: int | None = None
+    job: Job,
+    alive_interval_s: float | None,
+    eval_every: int | None = None,
+    first_round: int = 0,
 ) -> Coordinator:
     """Return the coordinator with the configured strategy.
 
@@ -168,6 +171,8 @@ def build_coordinator(
         Interval between signs of life, seconds; None where nobody can hang.
     eval_every
         Instead of the configured one.
+    first_round
+        Where the run goes on.
     """
     config = job.config
     strategy = build_strategy(config.strategy, config.weights, job.scheme_terms())
@@ -179,5 +184,7 @@ def build_coordinator(
         eval_every=config.eval_every if eval_every is None else eval_every,
         alive_interval_s=alive_interval_s,
         is_deterministic=config.deterministic,
+        min_workers=config.min_workers,
+        first_round=first_round,
     )
     return Coordinator(strategy, terms)

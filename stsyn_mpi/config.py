@@ -71,6 +71,16 @@ class TrainConfig:
         Rounds between evaluations on the test set; 0 evaluates the last model only.
     out, force
         Run file; None chooses a new name under ``runs/``. ``force`` overwrites.
+    resume : str or None
+        Run file to go on in, from its last checkpoint; see `stsyn_mpi.resuming`.
+    checkpoint_every : float
+        Seconds between checkpoints.
+    keep_checkpoints : int
+        Checkpoints that stay, the newest ones.
+    full_disk : str
+        Where a checkpoint cannot be written: ``stop | go-on``.
+    min_workers : int
+        With fewer workers left the run ends.
     log_level, log_dir
         ``debug | info | warning | error``; a folder for one log file per rank.
     wait : str
@@ -123,6 +133,11 @@ class TrainConfig:
     eval_every: int = 1
     out: str | None = None
     force: bool = False
+    resume: str | None = None
+    checkpoint_every: float = _seconds(30.0)
+    keep_checkpoints: int = 2
+    full_disk: str = "stop"
+    min_workers: int = 1
     log_level: str = "info"
     log_dir: str | None = None
     wait: str = "auto"
@@ -180,6 +195,17 @@ class TrainConfig:
             raise InputError(f"stored configuration is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise InputError("stored configuration is not a JSON object")
+        return cls.from_mapping(values)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Take stored values; fields that are absent take their defaults.
+
+        Raises
+        ------
+        InputError
+            If a key is unknown or a type is wrong.
+        """
         return cls(**coerce_all(values, field_types(cls), "stored configuration"))
 
     def to_json(self) -> str:

@@ -21,6 +21,7 @@ _CHOICES = {
     "device": ("auto", "cpu", "gpu"),
     "root_device": ("auto", "cpu", "gpu"),
     "gpu_direct": ("auto", "on", "off"),
+    "full_disk": ("stop", "go-on"),
 }
 _AT_LEAST = {
     "workers": 1,
@@ -31,6 +32,8 @@ _AT_LEAST = {
     "eval_every": 0,
     "seed": 0,
     "upload_buffers": 1,
+    "keep_checkpoints": 1,
+    "min_workers": 1,
     "blas_threads": 1,
 }
 _FLAG = re.compile(r"(?<!\S)--[a-z]")
@@ -79,12 +82,14 @@ def _check_counts(config: TrainConfig) -> None:
         parse_scheme(config.strategy)
     with naming("weights"):
         check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
-    if config.workers and (config.upload_buffers or 0) > config.workers:
-        _refuse("upload_buffers", config.upload_buffers, f"at most {config.workers}")
+    for name in ("upload_buffers", "min_workers"):
+        value = getattr(config, name)
+        if config.workers and (value or 0) > config.workers:
+            _refuse(name, value, f"at most {config.workers}")
 
 
 def _check_numbers(config: TrainConfig) -> None:
-    positive = ("lr", "time_limit", "alive_interval")
+    positive = ("lr", "time_limit", "alive_interval", "checkpoint_every")
     for name in (*positive, "weight_decay"):
         value = getattr(config, name)
         if value is None:

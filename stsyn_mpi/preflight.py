@@ -42,7 +42,8 @@ def prepare(config: TrainConfig, environ: Mapping[str, str]) -> TrainConfig:
     resolved = config.validate().resolved(config.workers)
     check_data(resolved)
     out = resolved.out or str(default_run_path(resolved.strategy, environ))
-    check_run_file(Path(out), force=resolved.force, delay=resolved.delay)
+    if resolved.resume is None:
+        check_run_file(Path(out), force=resolved.force, delay=resolved.delay)
     if resolved.log_dir is not None:
         check_folder(Path(resolved.log_dir), "--log-dir")
     return dataclasses.replace(resolved, out=out)

@@ -11,6 +11,7 @@ import click
 
 from stsyn_mpi.cli.options import all_options
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.resuming import train_config
 
 
 @click.command(no_args_is_help=False)
@@ -28,7 +29,9 @@ def train(arguments: Sequence[str], /, toml: str | None, **flags: Any) -> int:
 
     # An empty repeatable flag is one that was not given.
     flags["fault"] = flags["fault"] or None
-    config = TrainConfig.from_sources(toml, flags)
+    # NumPy reads these when it is imported, and nothing has imported it yet.
+    launch.limit_blas(os.environ, flags["blas_threads"] or 1)
+    config = train_config(toml, flags)
     if not launch.launched_by_mpi(os.environ):
         from stsyn_mpi.mpi.job import train_under_mpirun
 
@@ -39,7 +42,6 @@ def train(arguments: Sequence[str], /, toml: str | None, **flags: Any) -> int:
 
     signals = SignalBox()
     signals.install()
-    # NumPy reads these when it is imported, and nothing has imported it yet.
     launch.limit_blas(os.environ, config.blas_threads)
     from stsyn_mpi.run import run_rank
 
