@@ -12,6 +12,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.guarded import BeingWrittenError
 from stsyn_mpi.runfile.layout import lay_out
 from stsyn_mpi.runfile.liveness import WriterLife
+from stsyn_mpi.runfile.memory_file import MemoryFile
 from stsyn_mpi.runfile.publish import (
     cannot_write,
     prepare_folder,
@@ -81,7 +82,7 @@ def sync(file: h5py.File) -> None:
     os.fsync(file.id.get_vfd_handle())
 
 
-def open_with(path: Path, mode: str, *, swmr: bool) -> h5py.File:
+def open_with(path: Path | MemoryFile, mode: str, *, swmr: bool) -> h5py.File:
     """Open a file for its writer, with the format and caches of run files."""
     # Formats after 1.10 shut out the h5ls and h5dump in use. Without SWMR, 1.8 has no
     # "open for writing" mark, which a killed writer would leave behind.

@@ -11,10 +11,12 @@ import h5py
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import guarded
 from stsyn_mpi.runfile.copying import RunCopy
+from stsyn_mpi.runfile.guarded import Damage
 from stsyn_mpi.runfile.history import n_resumes, resumed_attributes
 from stsyn_mpi.runfile.layout import lay_out_superseded
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.runfile.rewriting import Rewriting, check_writer_gone
+from stsyn_mpi.runfile.superseded import superseded_groups
 
 
 def resume_file(
@@ -46,6 +48,7 @@ def resume_file(
         with guarded.one_line(path):
             attributes = resumed_attributes(run, n_rounds, provenance, config_json)
             resume = n_resumes(run) + 1
+            _check_free(run, resume)
         rewriting.make(
             lambda file: _write(run, file, n_rounds, resume, attributes), swmr=swmr
         )
@@ -75,6 +78,12 @@ def _write(
     copy.copy_updates(lambda rounds: rounds >= n_rounds, target)
     # Events are the stream of one coordinator; the next one begins a stream of its own.
     copy.copy_events(target)
+
+
+def _check_free(run: Run, resume: int) -> None:
+    groups = superseded_groups(run.file, run.n_workers, run.schema_version)
+    if any(group.resume == resume for group in groups):
+        raise Damage(f"superseded/{resume} is there already")
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ import glob
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -19,6 +19,7 @@ import h5py
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.creation import open_with, sync
 from stsyn_mpi.runfile.liveness import WriterLife, pid_exists
+from stsyn_mpi.runfile.memory_file import MemoryFile
 from stsyn_mpi.runfile.publish import prepare_folder, publish, scratch_path
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import RunState
@@ -75,8 +76,8 @@ class Rewriting:
             Whether the file can be opened in SWMR mode later.
         """
         with self._failing_in_one_line():
-            open_with(self._scratch, "w", swmr=swmr).close()
-            _reserve(self._scratch, self._stamp.st_size + _METADATA_BYTES)
+            n_bytes = self._stamp.st_size + _METADATA_BYTES
+            _create_empty(self._scratch, n_bytes, swmr=swmr)
             with open_with(self._scratch, "r+", swmr=swmr) as file:
                 write(file)
                 sync(file)
@@ -181,9 +182,14 @@ def _remove_stale(target: Path) -> None:
                 path.unlink()
 
 
-def _reserve(path: Path, n_bytes: int) -> None:
-    """Claim the space on the disk: HDF5 may crash where it runs out."""
-    with path.open("r+b") as file:
+def _create_empty(path: Path, n_bytes: int, *, swmr: bool) -> None:
+    """Create an HDF5 file of nothing, with `n_bytes` of the disk claimed for it.
+
+    HDF5 may crash where it runs out of space, so it meets the file only afterwards.
+    """
+    with closing(MemoryFile()) as frame, path.open("wb") as file:
+        open_with(frame, "w", swmr=swmr).close()
+        frame.write_to(file.fileno())
         try:
             os.posix_fallocate(file.fileno(), 0, n_bytes)
         except OSError as error:
