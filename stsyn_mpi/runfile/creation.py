@@ -12,6 +12,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.guarded import BeingWrittenError
 from stsyn_mpi.runfile.layout import lay_out
 from stsyn_mpi.runfile.liveness import WriterLife
+from stsyn_mpi.runfile.memory_file import MemoryFile
 from stsyn_mpi.runfile.publish import (
     cannot_write,
     prepare_folder,
@@ -53,7 +54,7 @@ def create_file(
     scratch = scratch_path(path)
     file: h5py.File | None = None
     try:
-        file = _open_new(scratch, swmr=swmr)
+        file = open_with(scratch, "w", swmr=swmr)
         lay_out(
             file,
             n_workers,
@@ -81,13 +82,14 @@ def sync(file: h5py.File) -> None:
     os.fsync(file.id.get_vfd_handle())
 
 
-def _open_new(scratch: Path, *, swmr: bool) -> h5py.File:
+def open_with(path: Path | MemoryFile, mode: str, *, swmr: bool) -> h5py.File:
+    """Open a file for its writer, with the format and caches of run files."""
     # Formats after 1.10 shut out the h5ls and h5dump in use. Without SWMR, 1.8 has no
     # "open for writing" mark, which a killed writer would leave behind.
     version = "v110" if swmr else "v108"
     # Without a chunk cache rows reach the system by themselves: flushes are cheap.
     return h5py.File(
-        scratch, "w", libver=(version, version), rdcc_nbytes=0, locking="best-effort"
+        path, mode, libver=(version, version), rdcc_nbytes=0, locking="best-effort"
     )
 
 

@@ -32,14 +32,14 @@ class Damage(Exception):
 
 
 @contextmanager
-def one_line(path: Path) -> Iterator[None]:
+def one_line(path: Path, kind: str = "run file") -> Iterator[None]:
     """Turn everything that a damaged file raises into one `InputError`."""
     try:
         yield
     except InputError:
         raise
     except Damage as error:
-        raise InputError(f"{path} is no sound run file: {error}") from error
+        raise InputError(f"{path} is no sound {kind}: {error}") from error
     except (
         OSError,
         RuntimeError,
@@ -52,15 +52,22 @@ def one_line(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged or truncated: {detail}") from error
 
 
-def open_file(path: Path) -> h5py.File:
+def open_file(path: Path, kind: str = "run file") -> h5py.File:
     """Open a file plainly, or through SWMR if its writer lives or was killed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    kind : str
+        What it should be, for the error.
 
     Raises
     ------
     InputError
         If it is not there, no HDF5 file, truncated, or being written without SWMR.
     """
-    _require_hdf5(path)
+    _require_hdf5(path, kind)
     try:
         return open_marked(path) if is_marked_open(path) else h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
@@ -71,16 +78,16 @@ def open_file(path: Path) -> h5py.File:
         raise InputError(f"{path} is damaged or truncated: {error}") from error
 
 
-def _require_hdf5(path: Path) -> None:
+def _require_hdf5(path: Path, kind: str) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path} is no regular file: a run file is expected")
+            raise InputError(f"{path} is no regular file: a {kind} is expected")
         with path.open("rb") as file:
             signature = file.read(len(_SIGNATURE))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if signature != _SIGNATURE:
-        raise InputError(f"{path} is no HDF5 file: a run file of stsyn_mpi is expected")
+        raise InputError(f"{path} is no HDF5 file: a {kind} of stsyn_mpi is expected")
 
 
 def has(group: h5py.Group, name: str) -> bool:
@@ -95,6 +102,14 @@ def child(group: h5py.Group, name: str) -> h5py.Dataset | h5py.Group:
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise Damage(f"{name} is a link, data were expected")
     return group[name]
+
+
+def group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Open a group that hangs on a hard link of `parent`."""
+    found = child(parent, name)
+    if not isinstance(found, h5py.Group):
+        raise Damage(f"{name} is no group")
+    return found
 
 
 def dataset(group: h5py.Group, name: str, dtype: np.dtype) -> h5py.Dataset:
@@ -129,16 +144,16 @@ def scalar(group: h5py.Group, name: str, dtype: np.dtype) -> Any:
     return found[()]
 
 
-def attributes(file: h5py.File) -> dict[str, object]:
-    """Read the root attributes that are text, numbers or arrays of numbers."""
-    limit = os.fstat(_descriptor(file)).st_size
+def attributes(owner: h5py.Group) -> dict[str, object]:
+    """Read the attributes that are text, numbers or arrays of numbers."""
+    limit = os.fstat(_descriptor(owner)).st_size
     values = {}
-    for name in file.attrs:
-        handle = h5py.h5a.open(file.id, name.encode())
+    for name in owner.attrs:
+        handle = h5py.h5a.open(owner.id, name.encode())
         if handle.get_storage_size() > limit or prod(handle.shape) > limit:
             raise Damage(f"attribute {name} declares more than the file holds")
         if _is_plain(handle):
-            values[name] = _plain(file.attrs[name])
+            values[name] = _plain(owner.attrs[name])
     return values
 
 
@@ -155,5 +170,5 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _descriptor(item: h5py.File | h5py.Dataset) -> int:
+def _descriptor(item: h5py.Group | h5py.Dataset) -> int:
     return int(item.file.id.get_vfd_handle())

@@ -69,6 +69,49 @@ def lay_out(
         _create_events(file.create_group("events"))
 
 
+def lay_out_superseded(
+    file: h5py.File,
+    resume: int,
+    attributes: Mapping[str, object],
+    *,
+    n_rounds: int,
+    n_updates: int | None,
+    has_events: bool,
+) -> h5py.Group:
+    """Create the group for what a resume puts aside, empty.
+
+    Parameters
+    ----------
+    file : h5py.File
+        A file that `lay_out` has laid out.
+    resume : int
+        Which resume, 1 for the first.
+    attributes : mapping
+        Those of the group.
+    n_rounds, n_updates : int
+        Rows that it will hold, for which its chunks are made; no updates if None.
+    has_events : bool
+        Whether events come, too.
+
+    Returns
+    -------
+    h5py.Group
+        ``/superseded/RESUME``.
+    """
+    group = file.require_group("superseded").create_group(str(resume))
+    for name, value in attributes.items():
+        group.attrs[name] = attribute_value(value)
+    chunk_rows = max(1, min(_ROUND_CHUNK, n_rounds))
+    _create_columns(group, COLUMNS, chunk_rows, file["worker"])
+    _describe_status(group["worker_status"])
+    if n_updates is not None:
+        chunk_rows = max(1, min(_UPDATE_CHUNK, n_updates))
+        _create_columns(group.create_group("updates"), UPDATE_COLUMNS, chunk_rows, None)
+    if has_events:
+        _create_events(group.create_group("events"))
+    return group
+
+
 def _create_worker_scale(file: h5py.File, n_workers: int) -> h5py.Dataset:
     scale = file.create_dataset("worker", data=np.arange(n_workers, dtype=np.int64))
     scale.make_scale("worker")

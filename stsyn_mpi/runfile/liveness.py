@@ -38,7 +38,7 @@ class WriterIdentity:
         """Say whether the process lives; UNKNOWN from any other host."""
         if self.host != socket.gethostname() or self.pid < 1:
             return WriterLife.UNKNOWN
-        if not _pid_exists(self.pid):
+        if not pid_exists(self.pid):
             return WriterLife.DEAD
         same = not self.start or process_start(self.pid) in ("", self.start)
         return WriterLife.ALIVE if same else WriterLife.DEAD
@@ -58,7 +58,8 @@ def process_start(pid: int) -> str:
         return ""
 
 
-def _pid_exists(pid: int) -> bool:
+def pid_exists(pid: int) -> bool:
+    """Say whether a process of that id runs on this host, whoever it is."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

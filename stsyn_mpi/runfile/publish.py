@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from stsyn_mpi.errors import InputError
@@ -34,6 +35,16 @@ def prepare_folder(path: Path, *, force: bool) -> None:
         raise InputError(f"cannot write {path}: the folder {path.parent} is read-only")
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def publish(scratch: Path, path: Path, *, force: bool) -> None:
     """Give the finished `scratch` its final name.
 
@@ -50,6 +61,7 @@ def publish(scratch: Path, path: Path, *, force: bool) -> None:
             scratch.replace(path)
         else:
             _take_exclusively(scratch, path)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise already_exists(path) from error
     except OSError as error:

@@ -23,9 +23,14 @@ from stsyn_mpi.runfile.schema import (
     REASON_BYTES,
     SCHEMA_VERSION,
     STATE_BYTES,
-    UPDATE_COLUMNS,
-    Column,
     RunState,
+)
+from stsyn_mpi.runfile.superseded import Superseded, superseded_groups
+from stsyn_mpi.runfile.tables import (
+    ColumnTable,
+    event_stream,
+    no_updates,
+    updates_table,
 )
 
 _INDEX = np.dtype(np.int64)
@@ -64,7 +69,7 @@ class Run:
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
-        self._file = file
+        self.file = file
         self.attributes = guarded.attributes(file)
         self.schema_version = _schema_version(path, self.attributes)
         self.config: dict[str, Any] = _config(self.attributes)
@@ -73,12 +78,13 @@ class Run:
         self.state_reason = _text(file, "state_reason", REASON_BYTES)
         self.heartbeat = float(guarded.scalar(file, "heartbeat", np.dtype(np.float64)))
         self.n_workers = guarded.dataset(file, "worker", _INDEX).shape[0]
+        self.rounds = ColumnTable(file, COLUMNS, self.n_workers, self.schema_version)
         self.n_rounds = self._count_rounds()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns this file holds."""
-        return tuple(c.name for c in COLUMNS if c.since <= self.schema_version)
+        return tuple(c.name for c in self.rounds.columns)
 
     @property
     def writer(self) -> WriterIdentity:
@@ -97,7 +103,7 @@ class Run:
 
         A file that opens plainly was closed by its writer, whatever its state says.
         """
-        if self.state is not RunState.RUNNING or not self._file.swmr_mode:
+        if self.state is not RunState.RUNNING or not self.file.swmr_mode:
             return WriterLife.CLOSED
         return self.writer.life()
 
@@ -127,45 +133,32 @@ class Run:
         column = COLUMN_BY_NAME[name]
         stop = self.n_rounds if stop is None else min(stop, self.n_rounds)
         with guarded.one_line(self.path):
-            if column.since > self.schema_version:
-                tail = (self.n_workers,) if len(column.axes) > 1 else ()
-                return np.full((stop - first, *tail), column.fill, dtype=column.dtype)
-            return guarded.rows(self._dataset(column), first, stop)
+            return self.rounds.read(column, first, stop)
 
     __getitem__ = column
 
     def updates(self) -> dict[str, np.ndarray]:
         """Return the columns of ``/updates``, shape (n,); empty if not recorded."""
         with guarded.one_line(self.path):
-            if not guarded.has(self._file, "updates"):
-                return {c.name: np.empty(0, dtype=c.dtype) for c in UPDATE_COLUMNS}
-            group = _group(self._file, "updates")
-            n = guarded.dataset(group, "update", _INDEX).shape[0]
-            return {
-                c.name: guarded.rows(
-                    guarded.dataset(group, c.name, np.dtype(c.dtype)), 0, n
-                )
-                for c in UPDATE_COLUMNS
-            }
+            table = updates_table(self.file, self.schema_version)
+            return no_updates() if table is None else table.read_all(len(table.scale))
 
     def events(self) -> list[str]:
         """Return the coordinator's events, JSON texts; empty if not recorded."""
         with guarded.one_line(self.path):
-            if not guarded.has(self._file, "events"):
-                return []
-            group = _group(self._file, "events")
-            n = guarded.dataset(group, "event", _INDEX).shape[0]
-            if not n:
-                return []
-            ends = guarded.rows(guarded.dataset(group, "end", _INDEX), 0, n)
-            text = guarded.dataset(group, "text", np.dtype(np.uint8))
-            data = guarded.rows(text, 0, int(ends[-1])).tobytes()
-            return data.decode().splitlines()
+            stream = event_stream(self.file)
+            return [] if stream is None else stream.lines()
+
+    def superseded(self) -> list[Superseded]:
+        """Return what each resume of the run put aside, in their order."""
+        with guarded.one_line(self.path):
+            groups = superseded_groups(self.file, self.n_workers, self.schema_version)
+            return [group.read() for group in groups]
 
     def final_params(self) -> np.ndarray | None:
         """Return the last model, float32 (n_params,), or None before the end."""
         with guarded.one_line(self.path):
-            source = guarded.dataset(self._file, "final_params", np.dtype(np.float32))
+            source = guarded.dataset(self.file, "final_params", np.dtype(np.float32))
             n = source.shape[0]
             return guarded.rows(source, 0, n) if n else None
 
@@ -183,7 +176,7 @@ class Run:
 
     def close(self) -> None:
         """Close the file; harmless when closed already."""
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -196,28 +189,19 @@ class Run:
     ) -> None:
         self.close()
 
-    def _dataset(self, column: Column) -> h5py.Dataset:
-        found = guarded.dataset(self._file, column.name, np.dtype(column.dtype))
-        tail = (self.n_workers,) if len(column.axes) > 1 else ()
-        if found.ndim != 1 + len(tail) or found.shape[1:] != tail:
-            raise Damage(f"{column.name} has shape {found.shape}")
-        return found
-
     def _count_rounds(self) -> int:
         """Count the leading rounds that are there in every column.
 
         The scale is read first: columns only grow, so all of them have at least its
         rows. After a crash of the node a file can hold less than it says.
         """
-        scale = guarded.dataset(self._file, "round", _INDEX)
+        scale = self.rounds.scale
         rounds = (
             guarded.rows(scale, 0, scale.shape[0]) if scale.shape[0] else np.empty(0)
         )
         wrong = np.flatnonzero(rounds != np.arange(len(rounds)))
         n_sound = int(wrong[0]) if len(wrong) else len(rounds)
-        for name in self.columns:
-            n_sound = min(n_sound, int(self._dataset(COLUMN_BY_NAME[name]).shape[0]))
-        return n_sound
+        return min(n_sound, *self.rounds.lengths())
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -283,10 +267,3 @@ def _refuse_constant(name: str) -> None:
 def _text(file: h5py.File, name: str, n_bytes: int) -> str:
     value: bytes = guarded.scalar(file, name, np.dtype(f"S{n_bytes}"))
     return value.decode()
-
-
-def _group(file: h5py.File, name: str) -> h5py.Group:
-    found = guarded.child(file, name)
-    if not isinstance(found, h5py.Group):
-        raise Damage(f"{name} is no group")
-    return found

@@ -154,6 +154,10 @@ ATTRIBUTES: dict[str, str] = {
     "clock": "`wall` for a real run, `virtual` for a simulated one",
     "config": "the whole configuration as JSON, defaults written back",
     "n_workers": "M, the length of the `worker` axis",
+    "run_id": "a random UUID, kept by every resume; checkpoints name it",
+    "n_resumes": "how often the run was resumed",
+    "n_superseded": "rounds put aside by all resumes together",
+    "earlier_writers": "JSON list: what each writer before the last resume was",
     "created": "creation time, UTC, ISO 8601",
     "writer_host": "host of the writing process",
     "writer_pid": "process id of the writing process",
@@ -175,8 +179,19 @@ PROVENANCE: dict[str, str] = {
 }
 """Attributes that whoever starts the ranks adds; a simulated run has none of them."""
 
+SUPERSEDED_ATTRIBUTES: dict[str, str] = {
+    "first_round": "round the run went on from: the first one put aside",
+    "resumed": "when it was resumed, UTC, ISO 8601",
+}
+"""Attributes of a group ``/superseded/K``."""
+
 SCALARS: dict[str, str] = {
     "run_state": "how the run stands: " + ", ".join(RunState),
     "state_reason": "why it ended that way, one line; empty while it runs",
     "heartbeat": "Unix time of the writer's last commit",
 }
+
+
+def reason_bytes(reason: str) -> bytes:
+    """Return a reason as it is stored: whole characters, cut at 512 bytes."""
+    return reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()

@@ -21,10 +21,24 @@ _SWMR_WRITE = 0x04
 
 def is_marked_open(path: Path) -> bool:
     """Say whether an HDF5 file bears the mark of a SWMR writer."""
+    flags = _flags(path)
+    return flags is not None and bool(flags & _SWMR_WRITE)
+
+
+def was_closed(path: Path) -> bool:
+    """Say whether an HDF5 file could bear marks of a writer, but bears none.
+
+    Files that are written without SWMR have no place for marks.
+    """
+    return _flags(path) == 0
+
+
+def _flags(path: Path) -> int | None:
+    """Return the marks of a file, or None if its format has no place for them."""
     with path.open("rb") as file:
         head = file.read(_FLAGS + 1)
-    is_long = len(head) > _FLAGS and head[_SUPERBLOCK_VERSION] >= 3
-    return is_long and bool(head[_FLAGS] & _SWMR_WRITE)
+    is_marking = len(head) > _FLAGS and head[_SUPERBLOCK_VERSION] >= 3
+    return head[_FLAGS] if is_marking else None
 
 
 def open_marked(path: Path) -> h5py.File:

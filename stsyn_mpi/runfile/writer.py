@@ -19,16 +19,19 @@ import h5py
 import numpy as np
 
 from stsyn_mpi.errors import RunFailure
+from stsyn_mpi.runfile.copying import store_params
 from stsyn_mpi.runfile.creation import create_file, sync
 from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
+from stsyn_mpi.runfile.history import first_history
 from stsyn_mpi.runfile.provenance import local_provenance
+from stsyn_mpi.runfile.resuming import resume_file
 from stsyn_mpi.runfile.schema import (
     COLUMN_BY_NAME,
     COLUMNS,
     FORMAT_NAME,
-    REASON_BYTES,
     SCHEMA_VERSION,
     RunState,
+    reason_bytes,
 )
 from stsyn_mpi.runfile.side_tables import EventsTable, UpdatesTable
 
@@ -40,7 +43,9 @@ Row = Mapping[str, Value]
 
 
 class RunWriter:
-    """The one writer of a run file, made by `create`. Use it from one thread.
+    """The one writer of a run file, made by `create` or `resume`.
+
+    Use it from one thread.
 
     A failing disk raises `RunFailure` from any method; the rounds committed before
     stay readable.
@@ -113,6 +118,7 @@ class RunWriter:
         attributes: dict[str, object] = {
             **local_provenance(),
             **provenance,
+            **first_history(),
             "format": FORMAT_NAME,
             "schema_version": SCHEMA_VERSION,
             "clock": clock,
@@ -129,6 +135,58 @@ class RunWriter:
             record_events=record_events,
         )
         return cls(path, file, sync_interval_s)
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        n_rounds: int,
+        provenance: Mapping[str, object],
+        *,
+        config_json: str | None = None,
+        force: bool = False,
+        swmr: bool = True,
+        sync_interval_s: float = SYNC_INTERVAL_S,
+    ) -> Self:
+        """Go on in an existing run file, from round `n_rounds` on.
+
+        Rounds from there on are put aside in ``/superseded``, ``final_params`` is
+        emptied, the state is ``running`` again. All of it happens in a new file that
+        replaces the old one when it is complete: a kill at any moment loses nothing.
+        The file goes on recording the updates and events that it has recorded.
+
+        Parameters
+        ----------
+        path : path-like
+            A run file; one whose writer was killed is recovered on the way.
+        n_rounds : int
+            Rounds that count: the next one to commit.
+        provenance : mapping
+            As for `create`, of the present ranks; those of the writer before go to the
+            attribute ``earlier_writers``.
+        config_json : str, optional
+            The configuration from now on; the same as before by default.
+        force : bool
+            Believe that a writer on another host is dead.
+        swmr, sync_interval_s
+            As for `create`.
+
+        Returns
+        -------
+        RunWriter
+            Open for round `n_rounds`.
+
+        Raises
+        ------
+        InputError
+            If the file is no sound run file, has fewer rounds, holds what is no part
+            of a run file, cannot be replaced, or its writer lives, or may live on
+            another host and `force` is off.
+        """
+        file = resume_file(
+            Path(path), n_rounds, provenance, config_json, force=force, swmr=swmr
+        )
+        return cls(Path(path), file, sync_interval_s)
 
     @property
     def n_rounds(self) -> int:
@@ -248,10 +306,7 @@ class RunWriter:
         """
         values = np.asarray(params, dtype=np.float32).ravel()
         with self._reporting():
-            dataset = self._file["final_params"]
-            self._file["parameter"].resize((len(values),))
-            dataset.resize((len(values),))
-            dataset[:] = values
+            store_params(self._file, values)
             self._file.flush()
 
     def set_state(self, state: RunState | str, reason: str = "") -> None:
@@ -265,10 +320,9 @@ class RunWriter:
             Why, in one line; cut at 512 bytes.
         """
         name = RunState(state).value.encode()
-        text = reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()
         with self._reporting():
             self._write_side_tables()
-            self._file["state_reason"][()] = text
+            self._file["state_reason"][()] = reason_bytes(reason)
             self._file["run_state"][()] = name
             self._beat()
             self._sync()

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import writing_process
+from moments import spin
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import RunWriter, open_run, read_state
@@ -39,13 +39,6 @@ def writing(path, mode, n_rounds):
     finally:
         process.kill()
         process.communicate()
-
-
-def spin(seconds):
-    """Let a part of a round pass: the moment of the kill is what is drawn."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
 
 
 def kill_at_random(path, random_source):

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from stsyn_mpi.runfile import RunState, WorkerStatus
+from stsyn_mpi.runfile.checkpoint_file import CHECKPOINT_LAYOUT
 from stsyn_mpi.runfile.schema import (
     ATTRIBUTES,
     COLUMNS,
     PROVENANCE,
     SCALARS,
     SCHEMA_VERSION,
+    SUPERSEDED_ATTRIBUTES,
     UPDATE_COLUMNS,
     WORKER_AXES,
 )
@@ -46,7 +48,12 @@ def test_every_column_is_described(heading, columns):
 
 @pytest.mark.parametrize(
     ("heading", "fields"),
-    [("Attributes", ATTRIBUTES | PROVENANCE), ("Scalars", SCALARS)],
+    [
+        ("Attributes", ATTRIBUTES | PROVENANCE),
+        ("Scalars", SCALARS),
+        ("Group /superseded", SUPERSEDED_ATTRIBUTES),
+        ("Checkpoints", CHECKPOINT_LAYOUT),
+    ],
 )
 def test_every_attribute_and_scalar_is_described(heading, fields):
     described = table_below(heading)
