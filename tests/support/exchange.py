@@ -12,8 +12,10 @@ from device_double import DeviceDouble, memory_of
 from mpi4py import MPI
 
 from stsyn_mpi.arrays.numpy_backend import NumpyBackend
+from stsyn_mpi.mpi.requests import Line, RequestTable
 from stsyn_mpi.mpi.staging import RING_SLOTS
 from stsyn_mpi.mpi.transfer import Courier, TransferTerms
+from stsyn_mpi.mpi.wire import ROOT, rank_of
 
 # Chunks that MPI sends at once, and chunks that wait for their receiver.
 N_MOST = (16, 65536)
@@ -56,6 +58,18 @@ def exchange(comm, backend, courier, n, draw):
         np.testing.assert_array_equal(memory_of(inbox), values)
 
 
+def cancel_what_never_comes(comm, backend, courier, n_most):
+    """Cancelled receives of several chunks take nothing from those that follow."""
+    table = RequestTable(comm, comm.Get_size() - 1, blocks=False)
+    for worker in table.workers:
+        transfer = courier.receive(backend.empty(2 * n_most), rank_of(worker))
+        assert len(transfer.requests) == 2
+        table.put(Line.PAYLOAD, worker, transfer)
+        table.listen(worker)
+    table.cancel_receives()
+    assert not any(table.is_pending(line, w) for line in Line for w in table.workers)
+
+
 def main(*ways):
     comm = MPI.COMM_WORLD.Dup()
     way = ways[comm.Get_rank()]
@@ -66,6 +80,10 @@ def main(*ways):
         courier = Courier(comm, backend, terms)
         for n in lengths_of(n_most):
             exchange(comm, backend, courier, n, draw)
+        if comm.Get_rank() == ROOT:
+            cancel_what_never_comes(comm, backend, courier, n_most)
+        comm.Barrier()
+        exchange(comm, backend, courier, 2 * n_most, draw)
 
 
 main(*sys.argv[1:])

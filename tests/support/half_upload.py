@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 
 import numpy as np
 from device_double import DeviceDouble, memory_of
@@ -42,22 +43,25 @@ def values_of(n, k):
 
 
 def receive_from_the_living(comm, backend, courier, n, *, listens):
-    """Receive two uploads of the living worker while the other one dies in its own."""
+    """Lose one worker in its upload, and then receive two of the other one."""
     table = RequestTable(comm, 2, blocks=False)
     if listens:
         table.listen(DYING)
-    half = backend.empty(n)
-    table.put(Line.PAYLOAD, DYING, courier.receive(half, rank_of(DYING)))
+    half, upload = backend.empty(n), backend.empty(n)
+    transfer = courier.receive(half, rank_of(DYING))
+    table.put(Line.PAYLOAD, DYING, transfer)
+    table.put(Line.PAYLOAD, LIVING, courier.receive(upload, rank_of(LIVING)))
+    assert await_it(table, lambda: DYING in table.lost) == set()
+    assert not table.is_pending(Line.PAYLOAD, DYING)
+    assert not transfer.requests
+    # Half of it has arrived, and that is why it could be taken for a whole one.
+    assert not np.array_equal(memory_of(half), values_of(n, 0))
+    comm.Send(np.empty(1), dest=rank_of(LIVING), tag=Tag.CONTROL)
     for k in range(2):
-        upload = backend.empty(n)
-        table.put(Line.PAYLOAD, LIVING, courier.receive(upload, rank_of(LIVING)))
         done = await_it(table, lambda: not table.is_pending(Line.PAYLOAD, LIVING))
         assert done == {(Line.PAYLOAD, LIVING)}
         np.testing.assert_array_equal(memory_of(upload), values_of(n, k))
-        assert await_it(table, lambda: DYING in table.lost) == set()
-        assert not table.is_pending(Line.PAYLOAD, DYING)
-    # Half of it has arrived, and that is why it could be taken for a whole one.
-    assert not np.array_equal(memory_of(half), values_of(n, 0))
+        table.put(Line.PAYLOAD, LIVING, courier.receive(upload, rank_of(LIVING)))
 
 
 def await_it(table, condition):
@@ -76,7 +80,9 @@ def send_uploads(comm, backend, courier, n):
         transfer = courier.send(backend.to_device(values_of(n, k)), ROOT)
         while not transfer.Test():
             time.sleep(2e-4)
-    # A rank that leaves early is one more that is lost.
+
+
+def await_word(comm):
     comm.Recv(np.empty(1), source=ROOT, tag=Tag.CONTROL)
 
 
@@ -89,13 +95,24 @@ def main(n_most, root_way, way, listens):
     terms = TransferTerms(is_direct=way == "direct", chunk_bytes=4 * int(n_most))
     dies = rank == rank_of(DYING)
     courier = Courier(Counted(comm, N_SENT) if dies else comm, backend, terms)
-    if rank:
+    if dies:
         send_uploads(comm, backend, courier, n)
+    elif rank:
+        await_word(comm)
+        send_uploads(comm, backend, courier, n)
+        # A rank that leaves early is one more that is lost.
+        await_word(comm)
     else:
         receive_from_the_living(comm, backend, courier, n, listens=listens == "True")
         comm.Send(np.empty(1), dest=rank_of(LIVING), tag=Tag.CONTROL)
+        print("whole uploads only", flush=True)
     # MPI_Finalize would wait for the dead.
     os._exit(0)
 
 
-main(*sys.argv[1:])
+try:
+    main(*sys.argv[1:])
+except BaseException:
+    traceback.print_exc()
+    # The others see the death of a rank, but not that it has left.
+    os.kill(os.getpid(), signal.SIGKILL)
