@@ -5,10 +5,44 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from stsyn_mpi.errors import RunFailure
 from stsyn_mpi.runfile.checkpoint import Checkpoint, CheckpointWriter
+
+
+@dataclass(frozen=True, slots=True)
+class RunMoment:
+    """Where a run stands at the end of a round; see `Checkpoint` for the attributes."""
+
+    n_rounds: int
+    wall_s: float
+    params: np.ndarray
+    vectors: Mapping[str, np.ndarray]
+    strategy: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointTerms:
+    """What the checkpoints of a run have in common.
+
+    Attributes
+    ----------
+    run_id, config
+        As stored in each of them.
+    interval_s
+        Seconds from one checkpoint to the next.
+    stops_when_full
+        Whether a checkpoint that cannot be written ends the run.
+    """
+
+    run_id: str
+    config: str
+    interval_s: float
+    stops_when_full: bool
 
 
 class Checkpointer:
@@ -18,66 +52,100 @@ class Checkpointer:
     ----------
     writer
         Of this run; used in the thread, and by `save_now` while the thread is idle.
-    interval_s
-        Seconds from one checkpoint to the next.
+    terms
+        Of all checkpoints.
+    warn
+        Gets a line about each checkpoint that could not be written.
     """
 
-    def __init__(self, writer: CheckpointWriter, interval_s: float) -> None:
-        self._writer, self._interval_s = writer, interval_s
-        self._jobs: queue.SimpleQueue[tuple[Checkpoint, Callable[[], None]]]
-        self._jobs, self._is_idle = queue.SimpleQueue(), threading.Event()
-        self._is_idle.set()
-        self._due_t = time.monotonic() + interval_s
-        self._n_rounds = -1
+    def __init__(
+        self,
+        writer: CheckpointWriter,
+        terms: CheckpointTerms,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._writer, self._terms, self._warn = writer, terms, warn
+        self._due_t = time.monotonic() + terms.interval_s
+        self._n_saved = 0
         self._failure: RunFailure | None = None
-        self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Checkpoint] = queue.SimpleQueue()
+        self._is_idle = threading.Event()
+        self._is_idle.set()
+        self._release: Callable[[], None] | None = None
         thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         thread.start()
 
     def is_due(self, n_rounds: int) -> bool:
         """Whether it is time to save a run that has made ``n_rounds`` rounds."""
-        is_new = n_rounds > max(0, self._n_rounds)
-        return is_new and time.monotonic() >= self._due_t and self._is_idle.is_set()
+        is_time = n_rounds > self._n_saved and time.monotonic() >= self._due_t
+        return is_time and self._release is None
 
-    def save(self, checkpoint: Checkpoint, release: Callable[[], None]) -> None:
+    def save(self, moment: RunMoment, release: Callable[[], None]) -> None:
         """Save in the thread; `collect` calls ``release`` when that is over.
 
-        The checkpoint's vectors may not change until then.
+        The vectors of ``moment`` may not change until then.
         """
-        self._begin(checkpoint)
+        self._release = release
         self._is_idle.clear()
-        self._jobs.put((checkpoint, release))
+        self._jobs.put(self._begin(moment))
 
-    def collect(self) -> RunFailure | None:
-        """Release what is saved by now; return a failure, once."""
-        while not self._done.empty():
-            self._done.get()()
-        failure, self._failure = self._failure, None
-        return failure
-
-    def save_now(self, checkpoint: Checkpoint) -> None:
-        """Save and return when it is on the disk, if it is newer than the last one.
+    def collect(self) -> None:
+        """Release what has been saved.
 
         Raises
         ------
         RunFailure
-            If it cannot be written.
+            If it could not be, and that ends the run.
+        """
+        if self._release is None or not self._is_idle.is_set():
+            return
+        self._release()
+        self._release = None
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            self._n_saved = 0
+            self._complain(failure)
+
+    def save_now(self, moment: RunMoment) -> None:
+        """Save what has not been saved, and return when it is on the disk.
+
+        Raises
+        ------
+        RunFailure
+            As `collect`.
         """
         self._is_idle.wait()
-        if checkpoint.n_rounds > self._n_rounds or self._failure is not None:
-            self._begin(checkpoint)
-            self._writer.save(checkpoint)
+        self.collect()
+        if moment.n_rounds > self._n_saved:
+            try:
+                self._writer.save(self._begin(moment))
+            except RunFailure as failure:
+                self._complain(failure)
 
-    def _begin(self, checkpoint: Checkpoint) -> None:
-        self._n_rounds = checkpoint.n_rounds
-        self._due_t = time.monotonic() + self._interval_s
+    def _complain(self, failure: RunFailure) -> None:
+        if self._terms.stops_when_full:
+            raise failure
+        self._warn(f"{failure}; the run goes on (--full-disk go-on)")
+
+    def _begin(self, moment: RunMoment) -> Checkpoint:
+        self._n_saved = moment.n_rounds
+        self._due_t = time.monotonic() + self._terms.interval_s
+        return Checkpoint(
+            run_id=self._terms.run_id,
+            config=self._terms.config,
+            n_rounds=moment.n_rounds,
+            wall_s=moment.wall_s,
+            params=moment.params,
+            vectors=moment.vectors,
+            strategy=moment.strategy,
+        )
 
     def _run(self) -> None:
         while True:
-            checkpoint, release = self._jobs.get()
+            checkpoint = self._jobs.get()
             try:
                 self._writer.save(checkpoint)
             except RunFailure as failure:
                 self._failure = failure
-            self._done.put(release)
-            self._is_idle.set()
+            finally:
+                self._is_idle.set()

@@ -102,5 +102,5 @@ def _check_same(config: TrainConfig, values: Mapping[str, Any], path: object) ->
         if name not in MAY_CHANGE and value != getattr(config, name):
             raise InputError(
                 f"{flag(name)} {value} contradicts the run in {path}, which has "
-                f"{getattr(config, name)}; --resume changes nothing that a round computes"
+                f"{getattr(config, name)}: a resumed run computes what it did"
             )

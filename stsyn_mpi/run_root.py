@@ -3,18 +3,11 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-
-from stsyn_mpi.arrays import Array
 from stsyn_mpi.assembly import (
     Job,
     ModelFactory,
     assemble,
-    build_coordinator,
     build_evaluation,
     complaint_of,
 )
@@ -30,21 +23,17 @@ from stsyn_mpi.mpi import startup
 from stsyn_mpi.mpi.agreement import agree_on_transfer
 from stsyn_mpi.mpi.binding import device_map, sharing_warnings, take_seat
 from stsyn_mpi.mpi.farewell import dismiss, dismiss_after_failure
-from stsyn_mpi.mpi.root import RankFailed, Root, RootParts
+from stsyn_mpi.mpi.root import RankFailed, Root
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import rank_of
-from stsyn_mpi.preflight import check_not_replayed
 from stsyn_mpi.progress import LOG, Progress, print_failure
 from stsyn_mpi.protocol.commands import Outcome
-from stsyn_mpi.runfile.paths import default_run_path
-from stsyn_mpi.runfile.recorder import RunRecorder
+from stsyn_mpi.root_assembly import build_root
+from stsyn_mpi.run_files import open_run_files
 from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.runfile.writer import RunWriter
-from stsyn_mpi.training.evaluation import Evaluation
-from stsyn_mpi.training.evaluator import Evaluator
-from stsyn_mpi.training.server_steps import build_server_step
 
 _FAREWELL_INTERVALS = 10
 _EXIT_CODES = {
@@ -81,7 +70,9 @@ def run_root(
     option = job.config.gpu_direct
     agreement = agree_on_transfer(world, job.backend, option, os.environ)
     try:
-        writer = _create_run_file(job, everyone, world)
+        provenance = _provenance(job, everyone, world)
+        files = open_run_files(job, provenance, len(initial))
+        writer = files.writer
     except InputError as error:
         complaint = str(error)
     startup.agree(world, complaint)
@@ -89,8 +80,8 @@ def run_root(
     try:
         progress = Progress(job.config)
         courier = Courier(world.comm, job.backend, agreement.terms)
-        root = _build_root(
-            world, job, courier, writer, evaluation, initial, signals, progress
+        root = build_root(
+            world, job, courier, files, evaluation, initial, signals, progress
         )
         startup.start_together(world)
         n_hosts = len({place.host for place in everyone})
@@ -99,7 +90,8 @@ def run_root(
             LOG.warning("%s", caveat)
         for line in agreement.lines:
             LOG.info("%s", line)
-        LOG.info("%d workers on %d hosts: round 0 begins", job.n_workers, n_hosts)
+        where = f"{job.n_workers} workers on {n_hosts} hosts"
+        LOG.info("%s: round %d begins", where, root.n_rounds)
         outcome = _collect(root, writer, progress)
     except BaseException as error:
         _fail(root, writer, everyone, error, _farewell_s(job))
@@ -121,11 +113,8 @@ def _farewell_s(job: Job) -> float:
     return _FAREWELL_INTERVALS * job.config.alive_interval
 
 
-def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter:
-    config = job.config
-    out = config.out or str(default_run_path(job.strategy_name, os.environ))
-    check_not_replayed(Path(out), config.delay)
-    provenance = {
+def _provenance(job: Job, everyone: list[Place], world: World) -> dict[str, object]:
+    return {
         "hosts": [place.host for place in everyone],
         "pids": [place.pid for place in everyone],
         "devices": [place.device for place in everyone],
@@ -134,76 +123,13 @@ def _create_run_file(job: Job, everyone: list[Place], world: World) -> RunWriter
         "mpi_survives_deaths": int(world.survives_deaths),
         "data_checksum": job.data.checksum,
     }
-    return RunWriter.create(
-        Path(out),
-        job.n_workers,
-        replace(config, out=out).to_json(),
-        provenance,
-        force=config.force,
-        swmr=config.swmr,
-        record_updates=config.record_updates,
-        record_events=config.record_events,
-    )
-
-
-def _build_root(
-    world: World,
-    job: Job,
-    courier: Courier,
-    writer: RunWriter,
-    evaluation: Callable[[Array], Evaluation],
-    initial: np.ndarray,
-    signals: SignalBox,
-    progress: Progress,
-) -> Root:
-    config, backend = job.config, job.backend
-    recorder = RunRecorder(
-        writer,
-        job.n_workers,
-        initial.nbytes,
-        job.learning_rate(),
-        records_events=config.record_events,
-    )
-    first_model = backend.empty(len(initial))
-    first_model[...] = backend.to_device(initial)
-    evaluation(first_model)
-    parts = RootParts(
-        backend=backend,
-        courier=courier,
-        server_step=build_server_step(config.server_step, backend, len(initial)),
-        initial_params=first_model,
-        recorder=recorder,
-        evaluator=Evaluator(backend, evaluation),
-        faults=job.faults,
-        signals=signals,
-        report=progress.report,
-        n_upload_buffers=_n_upload_buffers(job),
-        blocks=_has_core_of_its_own(config.wait, world),
-    )
-    return Root(world.comm, build_coordinator(job, job.config.alive_interval), parts)
-
-
-def _n_upload_buffers(job: Job) -> int:
-    """Return how many uploads the root may hold at a time.
-
-    In deterministic order all uploads of a round are held until it closes: fewer
-    places than K would never close it.
-    """
-    config = job.config
-    if config.deterministic:
-        return max(job.n_workers, config.wait_for or 0)
-    return config.upload_buffers or job.n_workers
-
-
-def _has_core_of_its_own(wait: str, world: World) -> bool:
-    if wait == "auto":
-        return world.n_local_ranks <= len(os.sched_getaffinity(0))
-    return wait == "block"
 
 
 def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
     """Run the root and complete its file: only then may anybody leave."""
     finish = root.run()
+    if finish.outcome is not Outcome.FAILED:
+        root.save_checkpoint()
     writer.write_final_params(root.model.to_host())
     writer.set_state(RunState(finish.outcome.value), finish.reason)
     writer.close()
@@ -212,6 +138,8 @@ def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
         skipped = root.n_skipped_evaluations
         LOG.info("%d evaluations skipped: one was still running", skipped)
     LOG.info("%s: %s; run file %s", finish.outcome.value, finish.reason, writer.path)
+    if finish.outcome in (Outcome.STOPPED, Outcome.LOST):
+        LOG.info("to go on: stsyn-mpi train --resume %s", writer.path)
     return finish.outcome
 
 

@@ -2,8 +2,9 @@
 
 A few images at a time are unfolded into columns, so that the convolution is one
 matrix product whose operands stay near the cache; the backward pass unfolds them
-again instead of keeping them, unless they are the ones unfolded last. Pooling comes before bias and ReLU: both are monotone,
-the result is the same, and they see a quarter of the elements.
+again instead of keeping them, unless they are the ones unfolded last. Pooling comes
+before bias and ReLU: both are monotone, the result is the same, and they see a quarter
+of the elements.
 """
 
 from __future__ import annotations

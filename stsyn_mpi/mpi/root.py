@@ -15,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from stsyn_mpi.arrays import Array, Backend
+from stsyn_mpi.checkpoints import Checkpointer, RunMoment
 from stsyn_mpi.faults import FaultPlan
 from stsyn_mpi.mpi import wire
 from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line, RequestTable
@@ -49,7 +50,8 @@ class RankFailed(Exception):
 class RootParts:
     """What a root is made of.
 
-    ``report`` is called with each round's record and each evaluation.
+    ``report`` is called with each round's record and each evaluation. ``begun_s`` are
+    the seconds that a resumed run had taken.
     """
 
     backend: Backend
@@ -63,6 +65,8 @@ class RootParts:
     report: Callable[[do.RecordRound | EvaluationResult], None]
     n_upload_buffers: int
     blocks: bool
+    checkpointer: Checkpointer
+    begun_s: float = 0.0
 
 
 class Root:
@@ -85,6 +89,8 @@ class Root:
         Pending messages.
     has_begun
         Whether `run` was called: from then on workers listen to the root.
+    n_rounds
+        Rounds made so far.
     end_workers
         After `run`: the workers that can be told that the run is over.
     """
@@ -105,6 +111,8 @@ class Root:
         self._closed_timings = self._timings
         self._deadline_t = float("inf")
         self.has_begun = False
+        self.n_rounds = coordinator.terms.first_round
+        self._made_s = parts.begun_s
         self._start_t = time.perf_counter()
         self._has_told_stop = False
         self.end_workers: tuple[int, ...] = ()
@@ -136,8 +144,9 @@ class Root:
         self.has_begun = True
         for worker in self.requests.workers:
             self.requests.listen(worker)
-        self._start_t = self.requests.news_t = time.perf_counter()
-        self._feed(ev.RunStarted(0.0))
+        self.requests.news_t = time.perf_counter()
+        self._start_t = self.requests.news_t - self._parts.begun_s
+        self._feed(ev.RunStarted(self._parts.begun_s))
         while self._finish is None:
             is_collecting = self._coordinator.round.is_closed
             done = self.requests.wait(is_urgent=is_collecting)
@@ -261,11 +270,38 @@ class Root:
             )
         self._take_evaluations()
         self._raise_evaluator_failure()
+        self._tend_checkpoints()
         if self._now() >= self._deadline_t:
             self._catch_up()
             self._deadline_t = float("inf")
             self._feed(ev.DeadlinePassed(self._now()))
             self.uploads.make_up()
+
+    def _tend_checkpoints(self) -> None:
+        """Save what the last round left, now and then, before the next one ends."""
+        checkpointer = self._parts.checkpointer
+        checkpointer.collect()
+        if checkpointer.is_due(self.n_rounds):
+            self._parts.recorder.commit()
+            slot, moment = self._moment()
+            checkpointer.save(moment, lambda: self.model.store.unpin(slot))
+
+    def save_checkpoint(self) -> None:
+        """Save what the last round left, if it is not saved yet, and wait for it."""
+        self._parts.recorder.commit()
+        slot, moment = self._moment()
+        self._parts.checkpointer.save_now(moment)
+        self.model.store.unpin(slot)
+
+    def _moment(self) -> tuple[int, RunMoment]:
+        """Pin the newest model; return its slot, and all that goes with it."""
+        backend, state = self._parts.backend, self._parts.server_step.state
+        slot, vector = self.model.take()
+        # These change with the next model, while they are being written.
+        vectors = {name: backend.to_host(v).copy() for name, v in state.items()}
+        strategy = self._coordinator.strategy.state()
+        params = backend.to_host(vector)
+        return slot, RunMoment(self.n_rounds, self._made_s, params, vectors, strategy)
 
     def _catch_up(self) -> None:
         """Handle what has arrived: it must not look late because nobody looked.
@@ -331,7 +367,7 @@ class Root:
         if command.measures_step:
             self._steps.append((command.round, norm))
         self._timings.aggregate_s += time.perf_counter() - start_t
-        self._timings.complete_t = self._now()
+        self._timings.complete_t = self._made_s = self._now()
         self._closed_timings, self._timings = self._timings, RoundTimings()
 
     def _evaluate_model(self, command: do.EvaluateModel) -> None:
@@ -348,6 +384,7 @@ class Root:
     def _record_round(self, command: do.RecordRound) -> None:
         self._parts.recorder.close_round(command.record, self._closed_timings)
         self._durations.release()
+        self.n_rounds = command.record.round + 1
         self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
