@@ -18,6 +18,7 @@ from stsyn_mpi.errors import (
     EXIT_FAILED,
     EXIT_TOO_FEW_WORKERS,
     InputError,
+    RunFailure,
 )
 from stsyn_mpi.mpi import startup
 from stsyn_mpi.mpi.agreement import agree_on_transfer
@@ -171,6 +172,8 @@ def _fail(
     rank, text = 0, traceback.format_exc()
     if isinstance(error, RankFailed):
         rank, text = rank_of(error.worker), error.text
+    elif isinstance(error, RunFailure):
+        text = str(error)
     host = everyone[rank].host
     last_line = text.strip().splitlines()[-1] if text.strip() else "no traceback"
     has_begun = root is not None and root.has_begun
@@ -179,6 +182,8 @@ def _fail(
     try:
         if root is not None:
             root.flush()
+        if root is not None and has_begun and not isinstance(error, RunFailure):
+            root.save_checkpoint()
         writer.set_state(RunState.FAILED, f"rank {rank} on {host}: {last_line}")
         writer.close()
     except Exception as disk_error:

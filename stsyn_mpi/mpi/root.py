@@ -111,7 +111,7 @@ class Root:
         self._closed_timings = self._timings
         self._deadline_t = float("inf")
         self.has_begun = False
-        self.n_rounds = coordinator.terms.first_round
+        self.n_rounds = self._n_models = coordinator.terms.first_round
         self._made_s = parts.begun_s
         self._start_t = time.perf_counter()
         self._has_told_stop = False
@@ -287,8 +287,13 @@ class Root:
             checkpointer.save(moment, lambda: self.model.store.unpin(slot))
 
     def save_checkpoint(self) -> None:
-        """Save what the last round left, if it is not saved yet, and wait for it."""
+        """Save what the last round left, if it is not saved yet, and wait for it.
+
+        After a failure between a round's model and its row nothing is saved.
+        """
         self._parts.recorder.commit()
+        if self._n_models != self.n_rounds:
+            return
         slot, moment = self._moment()
         self._parts.checkpointer.save_now(moment)
         self.model.store.unpin(slot)
@@ -368,6 +373,7 @@ class Root:
             self._steps.append((command.round, norm))
         self._timings.aggregate_s += time.perf_counter() - start_t
         self._timings.complete_t = self._made_s = self._now()
+        self._n_models = command.round + 1
         self._closed_timings, self._timings = self._timings, RoundTimings()
 
     def _evaluate_model(self, command: do.EvaluateModel) -> None:
