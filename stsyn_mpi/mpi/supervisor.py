@@ -38,8 +38,8 @@ def supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
     The launcher gets a session of its own, so that Ctrl-C reaches this process only.
     The first signal of `FORWARDED` becomes one SIGUSR1 to the launcher, which passes
     it on to the ranks as the request to stop in good order; the next one ends the job
-    at once. Whatever the job leaves running is killed; if this process dies, the
-    launcher is told to end.
+    at once. Whatever the job leaves running is killed, and what it leaves in shared
+    memory on this node is removed; if this process dies, the launcher is told to end.
 
     Parameters
     ----------
@@ -55,6 +55,7 @@ class _Supervisor:
         self.first_signal: float | None = None
         self.ending = False
         self.spared: set[int] = set()
+        self.segments: set[Path] = set()
         self.libc = ctypes.CDLL(None)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -70,7 +71,11 @@ class _Supervisor:
         try:
             return self._wait(self._start(command, environment))
         finally:
+            self._note_segments()
             kill_descendants(self.spared)
+            for path in self.segments:
+                with suppress(OSError):
+                    path.unlink()
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
@@ -90,23 +95,30 @@ class _Supervisor:
         return process
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        n_polls = 0
         while not self.ending:
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL_SECONDS)
                 return code if code >= 0 else 128 - code
-        # Ranks that are killed leave their shared memory behind, and afterwards
-        # nothing tells whose it was.
-        segments = shared_memory_of(descendants(os.getpid()))
+            n_polls += 1
+            if n_polls.bit_count() == 1:
+                self._note_segments()
+        self._note_segments()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TERMINATE_SECONDS)
         process.kill()
         process.wait()
-        kill_descendants(self.spared)
-        for path in segments:
-            with suppress(OSError):
-                path.unlink()
         return 128 + signal.SIGKILL
+
+    def _note_segments(self) -> None:
+        """Look up the job's shared memory, more and more rarely: it grows early.
+
+        A launcher that is killed leaves it behind, and when the ranks are gone, too,
+        nothing tells whose it was.
+        """
+        job = set(descendants(os.getpid())) - self.spared
+        self.segments |= shared_memory_of(job)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
