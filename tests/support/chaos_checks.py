@@ -86,12 +86,11 @@ def check_balance(run, ledgers, gone):
 
 def check_replay(run):
     """The events, lived through again, give the same rows, model and sums."""
-    relived, n_unentered = Relived(run.config), 0
-    for line in run.events():
-        event = from_line(line)
-        if isinstance(event, UploadAnnounced) and _is_too_late(event, relived):
-            n_unentered += event.n_updates
-        relived.live([line])
+    relived = Relived(run.config)
+    try:
+        n_unentered = _live(relived, run.events())
+    except AssertionError as error:
+        return [f"the replay differs: {error}"]
     records, finish = relived.records, relived.commands[-1]
     if not isinstance(finish, Finish) or finish.outcome.value != run.state.value:
         return [f"the replay ends with {finish}"]
@@ -111,10 +110,20 @@ def check_replay(run):
     return wrong
 
 
-def _is_too_late(event, relived):
-    """Whether an answer comes with the news of a death, or when the run is over."""
-    coordinator = relived.coordinator
-    return coordinator.is_finished or coordinator.workers[event.worker].is_lost
+def _live(relived, lines):
+    """Live again; return the updates that no row may have.
+
+    They are of answers that came with the news of a death, or when the run was over.
+    """
+    coordinator, n_unentered = relived.coordinator, 0
+    for line in lines:
+        event = from_line(line)
+        if isinstance(event, UploadAnnounced) and (
+            coordinator.is_finished or coordinator.workers[event.worker].is_lost
+        ):
+            n_unentered += event.n_updates
+        relived.live([line])
+    return n_unentered
 
 
 def check_accuracy(run, plan, folder):
