@@ -14,7 +14,7 @@ import heapq
 import itertools
 import statistics
 from collections.abc import Callable
-from math import inf
+from math import inf, log
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ ALIVE_S = 0.25
 N_ROUNDS = 1000
 N_HANGS = 20
 HANG_ROUND = 30
+LOG_2 = log(2)
 
 Law = Callable[[np.random.Generator, int, int], float]
 """From a generator, a worker and a round to an answer time, in seconds."""
@@ -46,18 +47,18 @@ def _share(longer: float, share: float) -> Law:
 
 
 def _drift(rng: np.random.Generator, worker: int, round_index: int) -> float:
-    return MEDIAN_S * (1 + 9 * round_index / N_ROUNDS) * rng.exponential() / np.log(2)
+    return MEDIAN_S * (1 + 9 * round_index / N_ROUNDS) * rng.exponential() / LOG_2
 
 
 def _jump(rng: np.random.Generator, worker: int, round_index: int) -> float:
     longer = 10.0 if round_index >= N_ROUNDS // 2 else 1.0
-    return MEDIAN_S * longer * rng.uniform(0.8, 1.2)
+    return MEDIAN_S * longer * float(rng.uniform(0.8, 1.2))
 
 
 LAWS: dict[str, Law] = {
     "uniform, 1 to 2 ms": lambda r, w, j: r.uniform(1e-3, 2e-3),
     "uniform, 0.8 to 1.2 of the median": lambda r, w, j: MEDIAN_S * r.uniform(0.8, 1.2),
-    "exponential": lambda r, w, j: MEDIAN_S * r.exponential() / np.log(2),
+    "exponential": lambda r, w, j: MEDIAN_S * r.exponential() / LOG_2,
     "lognormal, sigma 0.5": lambda r, w, j: MEDIAN_S * r.lognormal(0.0, 0.5),
     "lognormal, sigma 1": lambda r, w, j: MEDIAN_S * r.lognormal(0.0, 1.0),
     "Pareto, alpha 2.5": lambda r, w, j: MEDIAN_S * (1 + r.pareto(2.5)) / 2**0.4,
