@@ -45,7 +45,10 @@ def _run_once(plan, folder):
     wrong = _check_end(disturbed, code, _expected_codes(plan, disturbed))
     if code not in (EXIT_DONE, EXIT_TOO_FEW_WORKERS):
         return wrong
-    gone = {rank - 1 for rank in disturbed.killed | disturbed.stopped}
+    silent = disturbed.silent_at_the_end()
+    if strangers := silent - disturbed.disturbed:
+        wrong.append(f"ranks {strangers}, never disturbed, did not answer at the end")
+    gone = {rank - 1 for rank in disturbed.killed | silent}
     with open_run(path) as run:
         wrong += checks.check_rows(run, plan.n_rounds if code == EXIT_DONE else None)
         wrong += checks.check_balance(run, disturbed.ledgers, gone)

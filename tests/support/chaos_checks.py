@@ -67,8 +67,8 @@ def listed_counts(run):
 def check_balance(run, ledgers, gone):
     """The workers' own counts are what the root heard and what the file lists.
 
-    Of a worker in ``gone``, killed or left stopped, the root need not have heard the
-    last round in which it worked.
+    Of a worker in ``gone``, killed or silent at the end, the root need not have heard
+    of the last round in which it worked.
     """
     wrong = []
     own, heard = own_counts(ledgers), heard_counts(run)

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import os
+import re
 import signal
 import sys
 import time
@@ -29,8 +30,8 @@ class Disturbed:
         The job.
     pids, segments
         All processes, and files in shared memory, that the job was seen to have.
-    killed, stopped
-        Ranks that got SIGKILL; those that were left stopped.
+    killed, stopped, disturbed
+        Ranks that got SIGKILL; those that were stopped for good; all that got a signal.
     """
 
     def __init__(self, arguments, folder, name, n_rounds):
@@ -41,7 +42,7 @@ class Disturbed:
         command = [sys.executable, script, self.ledgers, "train", *arguments]
         self.job = Job(list(map(str, command)), dict(os.environ), folder)
         self.pids, self.segments = set(), set()
-        self.killed, self.stopped = set(), set()
+        self.killed, self.stopped, self.disturbed = set(), set(), set()
         self._agenda, self._order, self._handles = [], itertools.count(), {}
 
     def run(self, faults, n_before=0):
@@ -76,6 +77,11 @@ class Disturbed:
         while (left := list(filter(is_alive, self.pids))) and time.monotonic() < end_t:
             time.sleep(LOOK_S)
         return left + [path for path in self.segments if path.exists()]
+
+    def silent_at_the_end(self):
+        """Return the ranks of which the root says that they did not answer."""
+        named = re.search(r"ranks \[(.*)\] did not answer at the end", self.job.errors)
+        return set(map(int, named[1].split(","))) if named else set()
 
     def _rounds_closed(self):
         return sum(p.read_bytes().count(b"\n") for p in self.ledgers.glob("0.*"))
@@ -128,6 +134,7 @@ class Disturbed:
                 continue
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handles[rank], number)
+                self.disturbed.add(rank)
                 if number == signal.SIGKILL:
                     self.killed.add(rank)
 
