@@ -24,6 +24,8 @@ from stsyn_mpi.runfile.reader import open_run
 
 # A death in the last of the rounds may become known after them.
 LATE = 0.9
+# The row of a round waits for the next one at the latest, and may be half written then.
+MISSING_MOST = 2
 
 
 def flags(options):
@@ -84,9 +86,10 @@ def _run_resumed(plan, folder):
         n_before = len(found[-1][1]["wall_s"]) if number else 0
         disturbed = Disturbed(arguments, folder, str(number), plan.n_rounds)
         code = disturbed.run(faults, n_before)
+        said = re.search(r"round (\d+) begins", disturbed.job.errors)
+        begun = int(said[1]) if said else -1
         if number:
-            begun = re.search(r"round (\d+) begins", disturbed.job.errors)
-            found[-1] = (int(begun[1]) if begun else -1, found[-1][1])
+            found[-1] = (begun, found[-1][1])
         is_last = number == len(plan.starts) - 1
         wrong += _check_end(disturbed, code, [EXIT_DONE] if is_last else range(1, 256))
         with open_run(path) as run:
@@ -94,6 +97,9 @@ def _run_resumed(plan, folder):
                 columns = ("wall_s", "updates_used")
                 found.append((-1, {name: run.column(name) for name in columns}))
             wrong += checks.check_rows(run, plan.n_rounds if is_last else None)
+            n_missing = begun + disturbed.rounds_closed() - run.n_rounds
+            if n_missing > MISSING_MOST:
+                wrong.append(f"the last {n_missing} rounds are missing")
     with open_run(path) as run:
         wrong += checks.check_superseded(run, found)
         wrong += checks.check_accuracy(run, plan, folder)

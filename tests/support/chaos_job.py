@@ -59,7 +59,7 @@ class Disturbed:
             while self.job.process.poll() is None:
                 if time.monotonic() > end_t:
                     raise TimeoutError(self._stacks())
-                done = (self._rounds_closed() + n_before) / self._n_rounds
+                done = (self.rounds_closed() + n_before) / self._n_rounds
                 while waiting and waiting[0].moment <= done:
                     self._begin(waiting.pop(0))
                 self._act()
@@ -83,7 +83,8 @@ class Disturbed:
         named = re.search(r"ranks \[(.*)\] did not answer at the end", self.job.errors)
         return set(map(int, named[1].split(","))) if named else set()
 
-    def _rounds_closed(self):
+    def rounds_closed(self):
+        """Return how many rounds the root closed in this start, by its own count."""
         return sum(p.read_bytes().count(b"\n") for p in self.ledgers.glob("0.*"))
 
     def _handle(self, rank):
