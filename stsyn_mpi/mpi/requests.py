@@ -1,6 +1,8 @@
 """All requests of the root in one list, and who is at the other end of each."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -81,15 +83,26 @@ class RequestTable:
 
     def listen(self, worker: int) -> None:
         """Receive the next control message of a worker into its ``inbox``."""
-        request = self._comm.Irecv(
-            self.inbox[worker], source=rank_of(worker), tag=Tag.CONTROL
-        )
-        self.put(Line.CONTROL_IN, worker, request)
+        rank, buffer = rank_of(worker), self.inbox[worker]
+        with self.reaching(worker):
+            request = self._comm.Irecv(buffer, source=rank, tag=Tag.CONTROL)
+            self.put(Line.CONTROL_IN, worker, request)
 
     def post(self, line: Line, worker: int, words: np.ndarray) -> None:
         """Send control words, a prefix of ``outbox`` or ``headers`` of the worker."""
-        request = self._comm.Isend(words, dest=rank_of(worker), tag=Tag.CONTROL)
-        self.put(line, worker, request)
+        with self.reaching(worker):
+            request = self._comm.Isend(words, dest=rank_of(worker), tag=Tag.CONTROL)
+            self.put(line, worker, request)
+
+    @contextmanager
+    def reaching(self, worker: int) -> Iterator[None]:
+        """Begin a message with a worker; one that MPI knows to be dead is noted."""
+        try:
+            yield
+        except MPI.Exception as error:
+            if error.Get_error_class() not in DEAD_CLASSES:
+                raise
+            self._drop_lost({worker})
 
     def can_hear(self, worker: int) -> bool:
         """Whether a worker is alive and has taken its last control message."""

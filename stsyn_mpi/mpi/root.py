@@ -346,8 +346,9 @@ class Root:
         self._slots[worker], vector = self.model.take()
         header = wire.pack_model_header(self.requests.headers[worker], command)
         self.requests.post(Line.HEADER, worker, header)
-        transfer = self._parts.courier.send(vector, rank_of(worker))
-        self.requests.put(Line.MODEL, worker, transfer)
+        with self.requests.reaching(worker):
+            transfer = self._parts.courier.send(vector, rank_of(worker))
+            self.requests.put(Line.MODEL, worker, transfer)
 
     def _halt_workers(self, command: do.HaltWorkers) -> None:
         for worker in sorted(set(command.workers) - self.requests.lost):

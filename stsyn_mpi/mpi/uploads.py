@@ -148,8 +148,9 @@ class UploadDesk:
                 return
             self._announced.popleft()
             self._receiving[worker] = round_index
-            transfer = self._courier.receive(vector, rank_of(worker))
-            self._requests.put(Line.PAYLOAD, worker, transfer)
+            with self._requests.reaching(worker):
+                transfer = self._courier.receive(vector, rank_of(worker))
+                self._requests.put(Line.PAYLOAD, worker, transfer)
 
     def _n_stuck(self) -> int:
         return sum(self._is_stuck(worker) for worker in self._receiving)

@@ -71,3 +71,27 @@ def test_a_message_to_a_worker_that_is_known_to_be_dead_may_fail(table, monkeypa
         table.put(Line.MODEL, 1, MPI.REQUEST_NULL)
     said.errors = [MPI.ERR_PROC_FAILED, MPI.SUCCESS, MPI.SUCCESS]
     assert table.poll() == [(Line.CONTROL_IN, 0), (Line.CONTROL_IN, 2)]
+
+
+class Broken:
+    """A communicator that finds the other end dead, or not."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def Isend(self, words, dest, tag):
+        raise MPI.Exception(self._error)
+
+    def Irecv(self, words, source, tag):
+        raise MPI.Exception(self._error)
+
+
+def test_who_is_found_dead_when_a_message_begins_is_lost():
+    table = RequestTable(Broken(MPI.ERR_PROC_FAILED), N_WORKERS, blocks=False)
+    table.post(Line.CONTROL_OUT, 1, table.outbox[1])
+    table.listen(2)
+    assert table.lost == {1, 2}
+    assert not table.is_pending(Line.CONTROL_OUT, 1)
+    table = RequestTable(Broken(MPI.ERR_RANK), N_WORKERS, blocks=False)
+    with pytest.raises(MPI.Exception):
+        table.listen(2)
