@@ -45,7 +45,7 @@ def test_training_gives_what_numpy_gives(train, gpu_direct, root_device):
     assert devices[1].startswith("gpu ")
     assert "vectors travel" in log
     expected = sequential_params(run.config, run.column("worker_updates"))
-    found = run._file["final_params"][:]
+    found = run.final_params()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 

@@ -110,7 +110,7 @@ def test_staged_run_computes_what_a_host_would(train_staged, root_stages):
     assert len(said) == 1
     assert said[0].endswith(f"vectors travel through host memory: {reason}")
     expected = sequential_params(run.config, run.column("worker_updates"))
-    np.testing.assert_allclose(run._file["final_params"][:], expected, atol=2e-6)
+    np.testing.assert_allclose(run.final_params(), expected, atol=2e-6)
 
 
 def test_run_goes_on_when_a_worker_dies_in_a_staged_upload(train_staged, openmpi):
