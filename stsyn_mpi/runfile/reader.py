@@ -49,7 +49,7 @@ class Run:
 
     Attributes
     ----------
-    path : Path
+    path, file : Path, h5py.File
         The file.
     attributes : dict
         Root attributes: text, numbers, and arrays of numbers.
@@ -57,6 +57,8 @@ class Run:
         The whole configuration of the run.
     n_workers, n_rounds : int
         Workers, and committed rounds.
+    rounds : ColumnTable
+        The round table, uncommitted rows included.
     clock : str
         ``wall`` or ``virtual``: whose seconds the columns hold.
     state : RunState
@@ -85,6 +87,11 @@ class Run:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns this file holds."""
         return tuple(c.name for c in self.rounds.columns)
+
+    @property
+    def run_id(self) -> str:
+        """What its checkpoints call it; empty in files of before there were any."""
+        return str(self.attributes.get("run_id", ""))
 
     @property
     def writer(self) -> WriterIdentity:

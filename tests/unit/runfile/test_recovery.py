@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from killed_runs import write_killed
-from moments import spin
+from moments import kills, spin
 from nursery import Nursery
 from synthetic_run import write_run
 
@@ -281,7 +281,7 @@ def test_a_recovery_that_is_killed_loses_nothing(left, killed):
     expected = content(left)
     n_before, n_after = 0, 0
     with Nursery() as nursery:
-        for kill in range(N_KILLS):
+        for kill in kills(N_KILLS):
             shutil.copy(left, killed)
             child = nursery.start("recover", killed)
             # Most of the duration of a recovery, 40 ms on a busy machine.
