@@ -8,7 +8,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from killed_runs import write_killed
+from killed_runs import dead_pid, write_killed
 from moments import kills, spin
 from nursery import Nursery
 from synthetic_run import write_run
@@ -126,6 +126,14 @@ def test_a_file_closed_without_an_ending_gets_one(tmp_path):
     write_run(path, 5, state="running")
     assert recover(path).changed
     assert recover(path).state is RunState.INTERRUPTED
+
+
+def test_a_killed_run_without_swmr_gets_an_ending(tmp_path):
+    dead = {"writer_pid": dead_pid(), "writer_start": ""}
+    with RunWriter.create(tmp_path / "run.h5", 2, "{}", dead, swmr=False) as writer:
+        writer.commit_rounds([{"round": 0}, {"round": 1}])
+    recovery = recover(writer.path)
+    assert (recovery.n_rounds, recovery.state) == (2, RunState.INTERRUPTED)
 
 
 def test_the_file_may_go_elsewhere(killed, tmp_path):
