@@ -195,11 +195,6 @@ class RunWriter:
         return cls(Path(path), file, sync_interval_s)
 
     @property
-    def run_id(self) -> str:
-        """What identifies the run, over all its resumes."""
-        return str(self._file.attrs["run_id"])
-
-    @property
     def n_rounds(self) -> int:
         """Rounds committed so far."""
         return self._index.n_rows
