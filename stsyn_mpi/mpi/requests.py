@@ -159,12 +159,13 @@ class RequestTable:
         return [(Line(line), worker) for line, worker in pairs]
 
     def _poll_requests(self) -> list[int]:
+        statuses: list[MPI.Status] = []
         try:
-            return MPI.Request.Testsome(self._requests) or []
+            return MPI.Request.Testsome(self._requests, statuses) or []
         except MPI.Exception as error:
             if error.Get_error_class() not in DEAD_CLASSES:
                 raise
-            return self._after_failure(error)
+            return self._after_failure(error, statuses)
 
     def _poll_chunked(self) -> list[int]:
         done = []
@@ -182,17 +183,38 @@ class RequestTable:
                 done.append(place)
         return done
 
-    def _after_failure(self, error: MPI.Exception) -> list[int]:
+    def _after_failure(
+        self, error: MPI.Exception, statuses: list[MPI.Status]
+    ) -> list[int]:
         """Note dead workers; what completed for others is done all the same."""
-        lost = self._failed_workers()
+        ended = self._ended_places()
+        lost = self._failed_workers() | self._workers_failed_at(ended, statuses)
         if lost <= self.lost and error.Get_error_class() == MPI.ERR_IN_STATUS:
             raise error
         self._drop_lost(lost)
+        return [place for place in ended if self._is_active[place]]
+
+    def _ended_places(self) -> list[int]:
+        """Return the places whose requests are done, or failed with their worker."""
         return [
             int(place)
             for place in np.flatnonzero(self._is_active)
             if place not in self._chunked and self._requests[place] == MPI.REQUEST_NULL
         ]
+
+    def _workers_failed_at(
+        self, ended: list[int], statuses: list[MPI.Status]
+    ) -> set[int]:
+        """Return the workers whose messages failed because they are dead.
+
+        When several die at once, the list of the dead may lag behind the messages,
+        and a message that failed must not be taken for one that arrived.
+        """
+        if len(ended) != len(statuses):
+            return set()
+        classes = [MPI.Get_error_class(status.Get_error()) for status in statuses]
+        pairs = zip(ended, classes, strict=True)
+        return {p % self._n_workers for p, c in pairs if c in DEAD_CLASSES}
 
     def _failed_workers(self) -> set[int]:
         group = self._comm.Get_failed()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from stsyn_mpi.children import dying_with
+from stsyn_mpi.mpi.launch import rank_in
 
 FORWARDED = (
     signal.SIGINT,
@@ -24,7 +25,9 @@ FORWARDED = (
 )
 _SAME_SIGNAL_SECONDS = 0.5
 _TERMINATE_SECONDS = 2.0
+_LINGER_SECONDS = 15.0
 _POLL_SECONDS = 0.2
+_SEARCH_POLLS = 100
 _REAP_SECONDS = 0.01
 _MPI_SEGMENT = re.compile(
     r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
@@ -38,8 +41,9 @@ def supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
     The launcher gets a session of its own, so that Ctrl-C reaches this process only.
     The first signal of `FORWARDED` becomes one SIGUSR1 to the launcher, which passes
     it on to the ranks as the request to stop in good order; the next one ends the job
-    at once. Whatever the job leaves running is killed; if this process dies, the
-    launcher is told to end.
+    at once, and so does a launcher that lingers when the root, on this node, is gone.
+    Whatever the job leaves running is killed, and what it leaves in shared memory on
+    this node is removed; if this process dies, the launcher is told to end.
 
     Parameters
     ----------
@@ -55,6 +59,9 @@ class _Supervisor:
         self.first_signal: float | None = None
         self.ending = False
         self.spared: set[int] = set()
+        self.segments: set[Path] = set()
+        self.root: int | None = None
+        self.root_seen = 0.0
         self.libc = ctypes.CDLL(None)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -70,7 +77,11 @@ class _Supervisor:
         try:
             return self._wait(self._start(command, environment))
         finally:
+            self._look_at_job()
             kill_descendants(self.spared)
+            for path in self.segments:
+                with suppress(OSError):
+                    path.unlink()
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
@@ -90,23 +101,44 @@ class _Supervisor:
         return process
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
+        n_polls = 0
         while not self.ending:
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL_SECONDS)
                 return code if code >= 0 else 128 - code
-        # Ranks that are killed leave their shared memory behind, and afterwards
-        # nothing tells whose it was.
-        segments = shared_memory_of(descendants(os.getpid()))
+            n_polls += 1
+            is_sought = self.root is None and n_polls < _SEARCH_POLLS
+            if is_sought or n_polls.bit_count() == 1:
+                self._look_at_job()
+            self.ending = self.ending or self._is_lingering()
+        self._look_at_job()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TERMINATE_SECONDS)
         process.kill()
         process.wait()
-        kill_descendants(self.spared)
-        for path in segments:
-            with suppress(OSError):
-                path.unlink()
         return 128 + signal.SIGKILL
+
+    def _look_at_job(self) -> None:
+        """Look for the root and for shared memory, more and more rarely.
+
+        A launcher that is killed leaves the latter behind, and when the ranks are
+        gone, too, nothing tells whose it was.
+        """
+        job = set(descendants(os.getpid())) - self.spared
+        self.segments |= shared_memory_of(job)
+        if self.root is None:
+            self.root = root_among(job)
+
+    def _is_lingering(self) -> bool:
+        """Whether the root is long gone and the launcher is not.
+
+        Open MPI's launcher may lock itself up when many ranks leave at once.
+        """
+        now = time.monotonic()
+        if self.root is None or _is_alive(self.root):
+            self.root_seen = now
+        return now - self.root_seen > _LINGER_SECONDS
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -140,6 +172,31 @@ def shared_memory_of(pids: Iterable[int]) -> set[Path]:
             maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
             found.update(Path(name) for name in _MPI_SEGMENT.findall(maps))
     return found
+
+
+def root_among(pids: Iterable[int]) -> int | None:
+    """Return the process that a launcher started as rank 0, None without one."""
+    # Whatever the root starts itself inherits its environment.
+    family = {pid for pid in pids if _rank_of(pid) == 0}
+    for pid in family:
+        status = _state_and_parent(Path(f"/proc/{pid}"))
+        if status is not None and status[1] not in family:
+            return pid
+    return None
+
+
+def _rank_of(pid: int) -> int | None:
+    """Return the rank that a launcher gave a process, None if it did not."""
+    try:
+        text = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    except OSError:
+        return None
+    return rank_in(dict(row.split("=", 1) for row in text.split("\0") if "=" in row))
+
+
+def _is_alive(pid: int) -> bool:
+    status = _state_and_parent(Path(f"/proc/{pid}"))
+    return status is not None and status[0] not in "ZX"
 
 
 def descendants(root: int) -> list[int]:

@@ -227,7 +227,8 @@ class RoundMachine(ABC):
         if self._has_diverged():
             index = ledger.view.round_index
             self._commands += [do.UpdateModel(index, 0.0), self._record(t)]
-            self._begin_end(Outcome.FAILED, "every upload had NaN or inf", t)
+            reason = "every upload had NaN or inf: try a smaller learning rate"
+            self._begin_end(Outcome.FAILED, reason, t)
             return
         for upload in sorted(ledger.received, key=lambda upload: upload.worker):
             self._add(upload)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 from real_jobs import is_alive, pids_of, rounds_of, wait_until
@@ -77,5 +78,29 @@ def test_signal_to_bare_mpirun_leaves_a_closed_file(start, tmp_path):
     wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
     job.send(signal.SIGINT)
     job.wait()
+    with open_run(path) as run:
+        assert run.n_rounds >= 3
+
+
+@pytest.mark.parametrize("ulfm", [True, False])
+def test_second_signal_to_the_root_ends_everybody(start, tmp_path, ulfm):
+    path = tmp_path / "run.h5"
+    slow_end = ("--rounds", 10_000, "--alive-interval", "30s")
+    job = start(4, "--out", path, *OPTIONS, *slow_end, ulfm=ulfm)
+    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    root, _, stopped, _ = pids_of(path)
+    os.kill(stopped, signal.SIGSTOP)
+
+    def gone():
+        if is_alive(root):
+            os.kill(root, signal.SIGUSR1)
+        return not is_alive(root)
+
+    # Soon after the first it is the same request; the end waits for the stopped rank.
+    wait_until(gone, "the root to leave")
+    with suppress(ProcessLookupError):
+        os.kill(stopped, signal.SIGCONT)
+    assert job.wait() != 0
+    wait_until(lambda: not any(map(is_alive, pids_of(path))), "the ranks to leave")
     with open_run(path) as run:
         assert run.n_rounds >= 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from real_jobs import WAIT_S, is_alive, wait_until
 
-from stsyn_mpi.mpi.supervisor import shared_memory_of
+from stsyn_mpi.mpi.supervisor import descendants, shared_memory_of
 
 pytestmark = pytest.mark.mpi
 
@@ -108,6 +108,40 @@ def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
     wait_until(gone)
     assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
     assert not any(path.exists() for path in segments)
+
+
+def test_a_killed_launcher_leaves_no_rank_and_no_shared_memory(start, tmp_path):
+    supervisor = start("polite")
+    pids = rank_pids(tmp_path)
+    segments = shared_memory_of(pids)
+    assert segments
+    # Stopped ranks do not leave by themselves when their launcher is gone.
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in set(descendants(supervisor.pid)) - set(pids):
+        os.kill(pid, signal.SIGKILL)
+    assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
+    assert not any(is_alive(pid) for pid in pids)
+    assert not any(path.exists() for path in segments)
+
+
+LINGERING = """
+import os, sys
+from stsyn_mpi.mpi import supervisor
+supervisor._LINGER_SECONDS = 0.5
+root = "OMPI_COMM_WORLD_RANK=0 sh -c 'sleep 1 & sleep 3'"
+launcher = f"trap '' TERM; {root}; echo > $0; sleep 600"
+sys.exit(supervisor.supervise(["sh", "-c", launcher, sys.argv[1]], os.environ))
+"""
+
+
+def test_a_launcher_that_lingers_when_the_root_is_gone_is_ended(tmp_path):
+    mark = tmp_path / "root-is-gone"
+    command = [sys.executable, "-c", LINGERING, str(mark)]
+    code = subprocess.run(command, timeout=WAIT_S).returncode
+    # The child of the root that ends before it does is not taken for the root.
+    assert mark.exists()
+    assert code == 128 + signal.SIGKILL
 
 
 def test_death_of_the_supervisor_ends_the_ranks(start, tmp_path):

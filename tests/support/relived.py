@@ -31,6 +31,7 @@ def fresh_coordinator(config, n_samples=()):
         eval_every=config["eval_every"],
         alive_interval_s=config["alive_interval"],
         is_deterministic=config["deterministic"],
+        min_workers=config["min_workers"],
     )
     strategy = build_strategy(config["strategy"], config["weights"], sizes)
     return Coordinator(strategy, terms)
