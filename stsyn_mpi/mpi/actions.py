@@ -148,6 +148,9 @@ class RootActions:
         if np.isnan(self._timings.first_send_t):
             self._timings.first_send_t = self._now()
         worker = command.worker
+        if worker in self.requests.lost:
+            # Of several deaths the coordinator is told one after the other.
+            return
         self._slots[worker], vector = self.model.take()
         header = wire.pack_model_header(self.requests.headers[worker], command)
         self.requests.post(Line.HEADER, worker, header)
@@ -155,7 +158,7 @@ class RootActions:
         self.requests.put(Line.MODEL, worker, transfer)
 
     def _halt_workers(self, command: do.HaltWorkers) -> None:
-        for worker in command.workers:
+        for worker in sorted(set(command.workers) - self.requests.lost):
             buffer, wants = self.requests.outbox[worker], command.wants_upload
             words = wire.pack_halt(buffer, command.round, wants_upload=wants)
             self.requests.post(Line.CONTROL_OUT, worker, words)

@@ -188,8 +188,11 @@ class RequestTable:
     ) -> list[int]:
         """Note dead workers; what completed for others is done all the same."""
         ended = self._ended_places()
-        lost = self._failed_workers() | self._workers_failed_at(ended, statuses)
-        if lost <= self.lost and error.Get_error_class() == MPI.ERR_IN_STATUS:
+        named = self._workers_failed_at(ended, statuses)
+        lost = self._failed_workers() | named
+        # Who is named again was sent something since, by an owner not yet told.
+        is_explained = bool(named) or not lost <= self.lost
+        if not is_explained and error.Get_error_class() == MPI.ERR_IN_STATUS:
             raise error
         self._drop_lost(lost)
         return [place for place in ended if self._is_active[place]]

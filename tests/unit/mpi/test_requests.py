@@ -59,3 +59,15 @@ def test_a_failure_that_is_no_death_is_raised(table):
     said.errors[1] = MPI.ERR_TRUNCATE
     with pytest.raises(MPI.Exception):
         table.poll()
+
+
+def test_a_message_to_a_worker_that_is_known_to_be_dead_may_fail(table, monkeypatch):
+    table, said = table
+    said.dead = {1}
+    said.errors[1] = MPI.ERR_PROC_FAILED
+    table.poll()
+    with monkeypatch.context() as real:
+        real.setattr(requests, "MPI", MPI)
+        table.put(Line.MODEL, 1, MPI.REQUEST_NULL)
+    said.errors = [MPI.ERR_PROC_FAILED, MPI.SUCCESS, MPI.SUCCESS]
+    assert table.poll() == [(Line.CONTROL_IN, 0), (Line.CONTROL_IN, 2)]
