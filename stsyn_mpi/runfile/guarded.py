@@ -46,6 +46,7 @@ def one_line(path: Path, kind: str = "run file") -> Iterator[None]:
         LookupError,
         ValueError,
         TypeError,
+        ArithmeticError,
         MemoryError,
     ) as error:
         detail = (str(error).splitlines() or [type(error).__name__])[0]
@@ -92,7 +93,7 @@ def _require_hdf5(path: Path, kind: str) -> None:
 
 def has(group: h5py.Group, name: str) -> bool:
     """Say whether a group has a link of that name, without following it."""
-    return bool(group.id.links.exists(name.encode()))
+    return bool(group.id.links.exists(_encoded(name)))
 
 
 def child(group: h5py.Group, name: str) -> h5py.Dataset | h5py.Group:
@@ -149,12 +150,19 @@ def attributes(owner: h5py.Group) -> dict[str, object]:
     limit = os.fstat(_descriptor(owner)).st_size
     values = {}
     for name in owner.attrs:
-        handle = h5py.h5a.open(owner.id, name.encode())
+        handle = h5py.h5a.open(owner.id, _encoded(name))
         if handle.get_storage_size() > limit or prod(handle.shape) > limit:
             raise Damage(f"attribute {name} declares more than the file holds")
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
     return values
+
+
+def _encoded(name: str | bytes) -> bytes:
+    # h5py leaves a name as it is that is no UTF-8.
+    if isinstance(name, bytes):
+        raise Damage(f"{name!r} is no name")
+    return name.encode()
 
 
 def _is_plain(handle: h5py.h5a.AttrID) -> bool:

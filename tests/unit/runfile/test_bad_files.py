@@ -12,6 +12,7 @@ from synthetic_run import write_run
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import open_run
 from stsyn_mpi.runfile.schema import COLUMNS, SCHEMA_VERSION
+from stsyn_mpi.simulation.delays import parse_delay
 
 HUGE = 10**15
 
@@ -166,6 +167,25 @@ def test_declared_sizes_are_not_believed(spoil, change):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 * 2**20
+
+
+def pretend_workers(file):
+    """Declare very many workers, alike in all columns; no byte is there for them."""
+    n_rounds = file["round"].shape[0]
+    replace(file, "worker", shape=(HUGE,), dtype="i8")
+    for column in COLUMNS:
+        if len(column.axes) > 1:
+            shape = {"shape": (n_rounds, HUGE), "maxshape": (None, HUGE)}
+            options = {"dtype": column.dtype, "chunks": (1, 9), **shape}
+            replace(file, column.name, **options)
+
+
+def test_pretended_workers_are_refused_before_anything_is_made_for_them(spoil):
+    path = spoil(pretend_workers)
+    with pytest.raises(InputError, match="worker declares more than the file holds"):
+        open_run(path)
+    with pytest.raises(InputError, match="worker declares more than the file holds"):
+        parse_delay(f"trace:file={path}", 0, None)
 
 
 def change_is_harmless(path):
