@@ -187,6 +187,8 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_archives(feed, name):
-    feed(__file__, name, n_inputs=300)
+@pytest.mark.parametrize(
+    ("name", "n_inputs"), [("npz", 40), ("idx", 100), ("cifar10", 100)]
+)
+def test_archives(feed, name, n_inputs):
+    feed(__file__, name, n_inputs)

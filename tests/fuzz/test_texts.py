@@ -184,6 +184,9 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_texts(feed, name):
-    feed(__file__, name, n_inputs=300)
+@pytest.mark.parametrize(
+    ("name", "n_inputs"),
+    [("toml", 150), ("toml-simulate", 150), ("json", 400), ("spec", 25)],
+)
+def test_texts(feed, name, n_inputs):
+    feed(__file__, name, n_inputs)

@@ -188,6 +188,21 @@ def test_pretended_workers_are_refused_before_anything_is_made_for_them(spoil):
         parse_delay(f"trace:file={path}", 0, None)
 
 
+@pytest.mark.parametrize("owner", ["/", "superseded"])
+def test_names_that_are_no_text(spoil, owner):
+    def change(file):
+        group = file.require_group(owner)
+        space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.STD_I32LE
+        if owner == "/":
+            h5py.h5a.create(group.id, b"\xff\xfe", kind, space)
+        else:
+            h5py.h5g.create(group.id, b"\xff\xfe")
+
+    path = spoil(change)
+    with pytest.raises(InputError, match="is no "), open_run(path) as run:
+        run.superseded()
+
+
 def change_is_harmless(path):
     try:
         return read_everything(path) == 20
