@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import uuid
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,12 +23,40 @@ from stsyn_mpi.simulation.delays import parse_delay
 N_ROUNDS = 12
 
 
+WRITER = {
+    "created": "2026-11-25T15:00:00+00:00",
+    "writer_host": "elsewhere",
+    "writer_pid": 1234,
+    "writer_start": "boot:99",
+    "package_version": "0.1.0",
+    "library_versions": '{"python": "3.11"}',
+    "command_line": '["stsyn-mpi", "train"]',
+    "platform": "Linux",
+}
+
+
+@contextlib.contextmanager
+def always_alike():
+    """Let run files hold nothing of the moment, the process and the machine."""
+    package = "stsyn_mpi.runfile"
+    with (
+        patch(f"{package}.writer.local_provenance", lambda: dict(WRITER)),
+        patch(f"{package}.history.local_provenance", lambda: dict(WRITER)),
+        patch(f"{package}.history.uuid.uuid4", lambda: uuid.UUID(int=7)),
+        patch(f"{package}.resuming._now", lambda: WRITER["created"]),
+        patch("killed_runs.dead_pid", lambda: WRITER["writer_pid"]),
+        patch("time.time", lambda: 1.8e9),
+    ):
+        yield
+
+
 def seeds(folder):
     """A run that ended, one that was killed, and a resumed one."""
-    write_run(folder / "done.h5", N_ROUNDS)
-    write_killed(folder / "killed.h5", N_ROUNDS, n_torn=1)
-    write_run(folder / "resumed.h5", N_ROUNDS, state="stopped")
-    RunWriter.resume(folder / "resumed.h5", 8, {}).close()
+    with always_alike():
+        write_run(folder / "done.h5", N_ROUNDS)
+        write_killed(folder / "killed.h5", N_ROUNDS, n_torn=1)
+        write_run(folder / "resumed.h5", N_ROUNDS, state="stopped")
+        RunWriter.resume(folder / "resumed.h5", 8, {}).close()
     in_oldest_format(folder / "done.h5", folder / "done-old.h5")
     in_oldest_format(folder / "resumed.h5", folder / "resumed-old.h5")
 

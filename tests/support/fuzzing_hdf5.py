@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -153,7 +154,7 @@ def _link(random, file, name):
     del file[name]
     links = (h5py.SoftLink("/"), h5py.SoftLink(f"/{name}"), h5py.SoftLink("/worker"))
     links += (h5py.ExternalLink("other.h5", "/"), h5py.ExternalLink("/dev/zero", "/"))
-    links += (h5py.ExternalLink(file.filename, "/"),)
+    links += (h5py.ExternalLink(Path(file.filename).name, "/"),)
     file[name] = random.choice(links)
 
 
@@ -191,7 +192,7 @@ def _named_type(random, file, name):
 def _virtual(random, file, name):
     old = file[name]
     layout = h5py.VirtualLayout(old.shape, old.dtype)
-    layout[...] = h5py.VirtualSource(file.filename, f"/{name}", old.shape)
+    layout[...] = h5py.VirtualSource(Path(file.filename).name, f"/{name}", old.shape)
     del file[name]
     file.create_virtual_dataset(name, layout)
 
