@@ -49,6 +49,8 @@ def feed(pytestconfig, tmp_path):
         options = limits if seconds else {**limits, "n_inputs": n_inputs}
         campaign = fuzz(family, name, tmp_path, **options)
         print(f"{name}: {campaign.n_inputs} inputs, {campaign.n_refused} refused")
+        if campaign.of_libraries:
+            print("of HDF5 itself:", *campaign.of_libraries, sep="\n\n")
         assert campaign.findings == [], "\n\n".join(campaign.findings)
         assert campaign.n_refused > 0
 
