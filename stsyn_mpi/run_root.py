@@ -13,6 +13,7 @@ from stsyn_mpi.assembly import (
 )
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -79,7 +80,7 @@ def run_root(
     startup.agree(world, complaint)
     root = None
     try:
-        progress = Progress(job.config)
+        progress = Progress(job.config, lambda worker: _describe(job, everyone, worker))
         courier = Courier(world.comm, job.backend, agreement.terms)
         root = build_root(
             world, job, courier, files, evaluation, initial, signals, progress
@@ -108,6 +109,15 @@ def _tell_devices(everyone: list[Place]) -> None:
             LOG.info("%s", line)
         for line in sharing_warnings(everyone):
             LOG.warning("%s", line)
+
+
+def _describe(job: Job, everyone: list[Place], worker: int) -> str:
+    """Say where a worker was, and which part of the data was its own."""
+    config, labels = job.config, job.data.train_labels()
+    own = partition(config.partition, labels, job.n_workers, config.seed)[worker]
+    rank = rank_of(worker)
+    share = f"{len(own)} of {len(labels)} samples ({len(own) / len(labels):.1%})"
+    return f"rank {rank} on {everyone[rank].host} and had {share}"
 
 
 def _farewell_s(job: Job) -> float:
@@ -139,6 +149,8 @@ def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
         skipped = root.n_skipped_evaluations
         LOG.info("%d evaluations skipped: one was still running", skipped)
     LOG.info("%s: %s; run file %s", finish.outcome.value, finish.reason, writer.path)
+    if finish.outcome is Outcome.FAILED:
+        LOG.error("the model diverged: try a smaller --lr or a smaller -U")
     if finish.outcome in (Outcome.STOPPED, Outcome.LOST):
         LOG.info("to go on: stsyn-mpi train --resume %s", writer.path)
     return finish.outcome

@@ -178,7 +178,7 @@ def parse_duration(text: str | float, where: str = "duration") -> float:
         unit = _UNIT_SECONDS.get(match[2] or "s", math.nan)
         seconds = float(match[1]) * unit
     elif match := _CLOCK.fullmatch(word):
-        seconds = int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+        seconds = float(match[1] or 0) * 3600 + float(match[2]) * 60 + float(match[3])
     if not math.isfinite(seconds):
         raise InputError(
             f"{where} must be a duration such as 20ms, 2s, 1.5, 10m, 1h or 02:00:00, "

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
+from stsyn_mpi.arrays.aligned import aligned_empty
 from stsyn_mpi.arrays.backend import Array, Mark
 from stsyn_mpi.arrays.numpy_layers import NumpyLayers
 from stsyn_mpi.arrays.numpy_vectors import NumpyVectors
@@ -38,11 +39,11 @@ class NumpyBackend(NumpyVectors, NumpyLayers):
 
     def empty(self, shape: int | tuple[int, ...], dtype: str = "float32") -> Array:
         """Return an uninitialised array."""
-        return np.empty(shape, dtype)
+        return aligned_empty(shape, dtype)
 
     def zeros(self, shape: int | tuple[int, ...], dtype: str = "float32") -> Array:
         """Return an array of zeros."""
-        return np.zeros(shape, dtype)
+        return aligned_empty(shape, dtype, zeroed=True)
 
     def to_device(self, host: np.ndarray) -> Array:
         """Return ``host`` itself where it is contiguous, else a copy."""

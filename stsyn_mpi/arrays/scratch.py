@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from stsyn_mpi.arrays.aligned import aligned_empty
 
 
 class Scratch(threading.local):
@@ -21,7 +21,7 @@ class Scratch(threading.local):
         Makes an uninitialised array of a size and a type.
     """
 
-    def __init__(self, empty: Callable[[int, str], Any] = np.empty) -> None:
+    def __init__(self, empty: Callable[[int, str], Any] = aligned_empty) -> None:
         self._empty = empty
         self._buffers: dict[tuple[str, str], Any] = {}
 

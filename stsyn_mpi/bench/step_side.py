@@ -61,9 +61,13 @@ def own_step(backend: NumpyBackend) -> Step:
     backend.activate()
     model = cnn_on(backend)
     optimizer = build_optimizer(backend, model.n_params)
-    images, labels = batch_of_noise()
-    params, gradient = model.initial_params(0), backend.empty(model.n_params)
-    vectors = [params, backend.empty(model.n_params)]
+    noise, labels = batch_of_noise()
+    # A worker's arrays are the backend's.
+    images = backend.empty(noise.shape)
+    vectors = [backend.empty(model.n_params) for _ in range(2)]
+    gradient = backend.empty(model.n_params)
+    backend.copy_to_device(noise, images)
+    backend.copy_to_device(model.initial_params(0), vectors[0])
 
     def step() -> float:
         current, scratch = vectors

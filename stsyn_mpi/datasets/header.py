@@ -23,6 +23,7 @@ from stsyn_mpi.datasets.layout import (
     shape_text,
 )
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.text_heaps import has_endless_heap
 
 
 def open_data_file(path: Path) -> h5py.File:
@@ -42,6 +43,8 @@ def open_data_file(path: Path) -> h5py.File:
             "made by 'stsyn-mpi data'"
         )
     try:
+        if has_endless_heap(path):
+            raise OSError("a heap of texts has no end")
         # A data file is written once and moved into place: locks would only
         # fail on file systems that have none.
         return h5py.File(path, "r", locking=False)

@@ -1,6 +1,10 @@
 """Arrays of the user's own from an npz file; nothing is unpickled."""
 
+import io
 import math
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +26,10 @@ from stsyn_mpi.datasets.source import Block, Source, Split
 from stsyn_mpi.errors import InputError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
+# What numpy.savez writes. Other methods expand a few bytes to gigabytes in one go.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MAX_HEADER_BYTES = 10_000
+_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
 
 
 @dataclass(frozen=True)
@@ -192,18 +200,51 @@ def _read_header(
 ) -> tuple[tuple[int, ...], bool, np.dtype]:
     try:
         version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-        if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(stream)
-    except (ValueError, SyntaxError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except ValueError as error:
+        raise _no_array(path, key, error) from error
+    if version not in _LENGTH_BYTES:
         raise InputError(
-            f"{path}: {key} is no array that numpy.savez writes ({reason})"
-        ) from error
-    raise InputError(
-        f"{path}: {key} has npy format {version}; allowed are (1, 0) and (2, 0)"
-    )
+            f"{path}: {key} has npy format {version}; allowed are (1, 0) and (2, 0)"
+        )
+    # NumPy would read a header as long as it says, before it looks at the length.
+    prefix = stream.read(_LENGTH_BYTES[version])
+    length = int.from_bytes(prefix, "little")
+    if length > _MAX_HEADER_BYTES:
+        raise _no_array(path, key, f"a header of {length} bytes")
+    header = io.BytesIO(prefix + stream.read(length))
+    try:
+        found = _parse_header(version, header)
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ) as error:
+        raise _no_array(path, key, error) from error
+    if any(length < 0 for length in found[0]):
+        raise _no_array(path, key, f"shape {found[0]}")
+    return found
+
+
+def _parse_header(
+    version: tuple[int, int], header: IO[bytes]
+) -> tuple[tuple[int, ...], bool, np.dtype]:
+    with warnings.catch_warnings():
+        # NumPy warns where it takes a header of Python 2.
+        warnings.simplefilter("ignore")
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(header)
+        return np.lib.format.read_array_header_2_0(header)
+
+
+def _no_array(path: Path, key: str, why: object) -> InputError:
+    reason = " ".join(str(why).split())[:200]
+    return InputError(f"{path}: {key} is no array that numpy.savez writes ({reason})")
 
 
 @contextmanager
@@ -213,6 +254,12 @@ def _member(path: Path, key: str) -> Iterator[IO[bytes]]:
             if f"{key}.npy" not in archive.namelist():
                 raise InputError(
                     f"{path}: holds no array {key}; needed are {', '.join(KEYS)}"
+                )
+            method = archive.getinfo(f"{key}.npy").compress_type
+            if method not in _METHODS:
+                raise InputError(
+                    f"{path}: {key} is packed by method {method}; allowed are stored "
+                    "and deflated, as numpy.savez and savez_compressed write"
                 )
             with archive.open(f"{key}.npy") as stream:
                 yield stream
@@ -224,8 +271,11 @@ def _member(path: Path, key: str) -> Iterator[IO[bytes]]:
         EOFError,
         OSError,
         RuntimeError,
-        NotImplementedError,
+        ValueError,
+        LookupError,
+        struct.error,
     ) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{path}: an npz file is needed, this one cannot be read ({error})"
+            f"{path}: an npz file is needed, this one cannot be read ({reason})"
         ) from error

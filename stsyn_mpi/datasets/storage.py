@@ -9,8 +9,8 @@ from typing import Protocol
 import h5py
 import numpy as np
 
+from stsyn_mpi.datasets.expansion import ChunkGuard
 from stsyn_mpi.datasets.layout import (
-    FILTERS,
     MAX_CHUNK_BYTES,
     MAX_EXPANSION,
     rows_per_block,
@@ -41,7 +41,15 @@ def reported_as_damaged(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        MemoryError,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path}: a complete HDF5 file is needed, this one is truncated or "
@@ -76,10 +84,12 @@ class MappedRows:
 class BlockRows:
     """Rows of a chunked or compressed array, read slab by slab with h5py."""
 
-    def __init__(self, path: Path, dataset: h5py.Dataset) -> None:
+    def __init__(
+        self, path: Path, dataset: h5py.Dataset, guard: ChunkGuard | None = None
+    ) -> None:
         self.shape = dataset.shape
         self.dtype = dataset.dtype
-        self._path = path
+        self._path, self._guard = path, guard
         self._dataset = dataset
         step = rows_per_block(_row_bytes(self.shape, self.dtype))
         chunk_rows = dataset.chunks[0] if dataset.chunks else 1
@@ -100,6 +110,8 @@ class BlockRows:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Read consecutive rows."""
         with reported_as_damaged(self._path):
+            if self._guard is not None:
+                self._guard.check(start, stop)
             slab: np.ndarray = self._dataset[start:stop]
             return slab
 
@@ -122,8 +134,9 @@ def open_rows(path: Path, dataset: h5py.Dataset) -> Rows:
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{where}: is stored in other files; it must be in this one")
     if dataset.chunks is not None:
+        guard = ChunkGuard(where, dataset)
         _check_chunks(where, dataset)
-        return BlockRows(path, dataset)
+        return BlockRows(path, dataset, guard)
     offset = dataset.id.get_offset()
     size = path.stat().st_size
     declared = array_bytes(dataset)
@@ -142,14 +155,6 @@ def open_rows(path: Path, dataset: h5py.Dataset) -> Rows:
 
 
 def _check_chunks(where: str, dataset: h5py.Dataset) -> None:
-    properties = dataset.id.get_create_plist()
-    for number in range(properties.get_nfilters()):
-        code = properties.get_filter(number)[0]
-        if code not in FILTERS:
-            raise InputError(
-                f"{where}: uses HDF5 filter {code}; allowed are "
-                f"{', '.join(FILTERS.values())}"
-            )
     # A slab is read whole, and so is every chunk that it touches.
     slab_bytes = dataset.chunks[0] * _row_bytes(dataset.shape, dataset.dtype)
     chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize

@@ -62,6 +62,7 @@ class RoundMachine(ABC):
         self.ending: Outcome | None = None
         self._updates_cut = 0
         self._evaluated = -1
+        self._n_refused = 0
         self._commands: list[Command] = []
 
     def _begin_round(self, index: int, t: float) -> None:
@@ -223,7 +224,7 @@ class RoundMachine(ABC):
 
     def _aggregate(self, t: float) -> None:
         ledger = self.round
-        if ledger.uploads_refused and not ledger.used:
+        if self._has_diverged():
             index = ledger.view.round_index
             self._commands += [do.UpdateModel(index, 0.0), self._record(t)]
             reason = "every upload had NaN or inf: try a smaller learning rate"
@@ -248,6 +249,12 @@ class RoundMachine(ABC):
             self._begin_end(outcome, self._stop_reason or "all rounds done", t)
         else:
             self._take_held(t)
+
+    def _has_diverged(self) -> bool:
+        """Whether as many uploads in a row were refused as there are workers."""
+        ledger = self.round
+        self._n_refused = 0 if ledger.used else self._n_refused + ledger.uploads_refused
+        return self._n_refused >= max(1, len(self.responsive))
 
     def _is_evaluation_due(self, index: int) -> bool:
         every = self.terms.eval_every

@@ -19,7 +19,9 @@ import numpy as np
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.swmr import is_marked_open, open_marked
+from stsyn_mpi.text_heaps import has_endless_heap
 
+_MOST_CHARACTERS = 400
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -39,17 +41,23 @@ def one_line(path: Path, kind: str = "run file") -> Iterator[None]:
     except InputError:
         raise
     except Damage as error:
-        raise InputError(f"{path} is no sound {kind}: {error}") from error
+        raise InputError(f"{path} is no sound {kind}: {_short(error)}") from error
     except (
         OSError,
         RuntimeError,
         LookupError,
         ValueError,
         TypeError,
+        ArithmeticError,
         MemoryError,
     ) as error:
-        detail = (str(error).splitlines() or [type(error).__name__])[0]
+        detail = _short(error) or type(error).__name__
         raise InputError(f"{path} is damaged or truncated: {detail}") from error
+
+
+def _short(error: Exception) -> str:
+    """Return what an error says, in one line that is no longer than one wants."""
+    return " ".join(str(error).split())[:_MOST_CHARACTERS]
 
 
 def open_file(path: Path, kind: str = "run file") -> h5py.File:
@@ -75,7 +83,7 @@ def open_file(path: Path, kind: str = "run file") -> h5py.File:
             raise BeingWrittenError(
                 f"{path} is being written without SWMR: read it when its run has ended"
             ) from error
-        raise InputError(f"{path} is damaged or truncated: {error}") from error
+        raise InputError(f"{path} is damaged or truncated: {_short(error)}") from error
 
 
 def _require_hdf5(path: Path, kind: str) -> None:
@@ -84,15 +92,18 @@ def _require_hdf5(path: Path, kind: str) -> None:
             raise InputError(f"{path} is no regular file: a {kind} is expected")
         with path.open("rb") as file:
             signature = file.read(len(_SIGNATURE))
+        is_endless = signature == _SIGNATURE and has_endless_heap(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if signature != _SIGNATURE:
         raise InputError(f"{path} is no HDF5 file: a {kind} of stsyn_mpi is expected")
+    if is_endless:
+        raise InputError(f"{path} is damaged or truncated: a heap of texts has no end")
 
 
 def has(group: h5py.Group, name: str) -> bool:
     """Say whether a group has a link of that name, without following it."""
-    return bool(group.id.links.exists(name.encode()))
+    return bool(group.id.links.exists(_encoded(name)))
 
 
 def child(group: h5py.Group, name: str) -> h5py.Dataset | h5py.Group:
@@ -149,12 +160,19 @@ def attributes(owner: h5py.Group) -> dict[str, object]:
     limit = os.fstat(_descriptor(owner)).st_size
     values = {}
     for name in owner.attrs:
-        handle = h5py.h5a.open(owner.id, name.encode())
+        handle = h5py.h5a.open(owner.id, _encoded(name))
         if handle.get_storage_size() > limit or prod(handle.shape) > limit:
             raise Damage(f"attribute {name} declares more than the file holds")
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
     return values
+
+
+def _encoded(name: str | bytes) -> bytes:
+    # h5py leaves a name as it is that is no UTF-8.
+    if isinstance(name, bytes):
+        raise Damage(f"{name!r} is no name")
+    return name.encode()
 
 
 def _is_plain(handle: h5py.h5a.AttrID) -> bool:

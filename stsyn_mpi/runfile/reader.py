@@ -49,7 +49,7 @@ class Run:
 
     Attributes
     ----------
-    path : Path
+    path, file : Path, h5py.File
         The file.
     attributes : dict
         Root attributes: text, numbers, and arrays of numbers.
@@ -57,6 +57,8 @@ class Run:
         The whole configuration of the run.
     n_workers, n_rounds : int
         Workers, and committed rounds.
+    rounds : ColumnTable
+        The round table, uncommitted rows included.
     clock : str
         ``wall`` or ``virtual``: whose seconds the columns hold.
     state : RunState
@@ -77,7 +79,7 @@ class Run:
         self.state = RunState(_text(file, "run_state", STATE_BYTES))
         self.state_reason = _text(file, "state_reason", REASON_BYTES)
         self.heartbeat = float(guarded.scalar(file, "heartbeat", np.dtype(np.float64)))
-        self.n_workers = guarded.dataset(file, "worker", _INDEX).shape[0]
+        self.n_workers = _count_workers(file)
         self.rounds = ColumnTable(file, COLUMNS, self.n_workers, self.schema_version)
         self.n_rounds = self._count_rounds()
 
@@ -85,6 +87,11 @@ class Run:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns this file holds."""
         return tuple(c.name for c in self.rounds.columns)
+
+    @property
+    def run_id(self) -> str:
+        """What its checkpoints call it; empty in files of before there were any."""
+        return str(self.attributes.get("run_id", ""))
 
     @property
     def writer(self) -> WriterIdentity:
@@ -236,6 +243,12 @@ def read_state(path: str | os.PathLike[str]) -> str:
     """Return the ``run_state`` of a run file; raises `InputError` as `open_run`."""
     with open_run(path) as run:
         return run.state.value
+
+
+def _count_workers(file: h5py.File) -> int:
+    """Return M, once it is sure that the file holds a number for each worker."""
+    scale = guarded.dataset(file, "worker", _INDEX)
+    return len(guarded.rows(scale, 0, scale.shape[0]))
 
 
 def _schema_version(path: Path, attributes: dict[str, object]) -> int:

@@ -117,8 +117,6 @@ def _opened(
     if not isinstance(first_round, int) or not isinstance(resumed, str):
         raise Damage(f"superseded/{resume} lacks first_round or resumed")
     rounds = ColumnTable(group, COLUMNS, n_workers, schema_version)
-    if len(set(rounds.lengths())) > 1:
-        raise Damage(f"superseded/{resume} has columns of different lengths")
     updates = updates_table(group, schema_version)
     return SupersededGroup(
         resume, first_round, resumed, rounds, updates, event_stream(group)

@@ -45,14 +45,20 @@ Row = Mapping[str, Value]
 class RunWriter:
     """The one writer of a run file, made by `create` or `resume`.
 
-    Use it from one thread.
+    Use it from one thread. A failing disk raises `RunFailure` from any method; the
+    rounds committed before stay readable.
 
-    A failing disk raises `RunFailure` from any method; the rounds committed before
-    stay readable.
+    Attributes
+    ----------
+    path : Path
+        The file.
+    run_id : str
+        What the run's checkpoints call it.
     """
 
     def __init__(self, path: Path, file: h5py.File, sync_interval_s: float) -> None:
         self.path = path
+        self.run_id = str(file.attrs["run_id"])
         self._file = file
         self._columns = GrowingTable({c.name: file[c.name] for c in COLUMNS[1:]})
         self._index = GrowingIndex(file["round"])
@@ -187,11 +193,6 @@ class RunWriter:
             Path(path), n_rounds, provenance, config_json, force=force, swmr=swmr
         )
         return cls(Path(path), file, sync_interval_s)
-
-    @property
-    def run_id(self) -> str:
-        """What identifies the run, over all its resumes."""
-        return str(self._file.attrs["run_id"])
 
     @property
     def n_rounds(self) -> int:

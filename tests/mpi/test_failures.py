@@ -36,7 +36,7 @@ def test_traceback_is_printed_once_and_everybody_leaves(start, tmp_path, fault, 
     with open_run(path) as run:
         assert run.state is RunState.FAILED
         assert "deliberate fault" in run.state_reason
-        assert not run._file.swmr_mode
+        assert not run.file.swmr_mode
 
 
 def test_train_reports_the_failure_as_exit_code_1(start_alone, tmp_path):
@@ -57,8 +57,8 @@ def test_interrupted_training_ends_in_good_order(start_alone, tmp_path, number):
     assert not any(map(is_alive, pids))
     with open_run(path) as run:
         assert run.state is RunState.STOPPED
-        assert run._file["final_params"].size > 0
-        assert not run._file.swmr_mode
+        assert run.final_params().size > 0
+        assert not run.file.swmr_mode
 
 
 @pytest.mark.parametrize("rank", [0, 2])

@@ -19,7 +19,7 @@ COUNTS = [4, 3, 1, 0]
 
 
 def final_params(run):
-    return run._file["final_params"][:]
+    return run.final_params()
 
 
 @pytest.fixture

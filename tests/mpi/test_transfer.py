@@ -109,12 +109,15 @@ def test_staged_run_computes_what_a_host_would(train_staged, root_stages):
     said = [line for line in job.errors.splitlines() if "vectors travel" in line]
     assert len(said) == 1
     assert said[0].endswith(f"vectors travel through host memory: {reason}")
-    expected = sequential_params(run.config, run.column("worker_updates"))
-    np.testing.assert_allclose(run._file["final_params"][:], expected, atol=2e-6)
+    # On a busy machine a worker may come too late to count.
+    used = run.column("worker_status") == WorkerStatus.USED
+    expected = sequential_params(run.config, run.column("worker_updates"), used)
+    np.testing.assert_allclose(run.final_params(), expected, atol=2e-6)
 
 
 def test_run_goes_on_when_a_worker_dies_in_a_staged_upload(train_staged, openmpi):
-    options = ("--rounds", 12, "--upload-buffers", 1)
+    # All have to upload, so the third one is that of the third round.
+    options = ("-K", 3, "--rounds", 12, "--upload-buffers", 1)
     _, run = train_staged(*options, patch=IN_THE_THIRD_UPLOAD)
     assert run.state is RunState.DONE
     assert run.n_rounds == 12

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from stsyn_mpi.arrays import count_gpus, select_backend
+from stsyn_mpi.arrays.aligned import aligned_empty
+from stsyn_mpi.arrays.numpy_backend import NumpyBackend
 from stsyn_mpi.arrays.scratch import Scratch
 from stsyn_mpi.errors import InputError
 
@@ -38,6 +40,18 @@ def test_allocation_has_type_and_shape(backend):
     assert backend.empty(3).dtype == backend.xp.float32
     assert backend.empty((2, 3), "uint8").shape == (2, 3)
     assert float(backend.zeros((4, 5)).sum()) == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64"])
+def test_arrays_begin_at_a_cache_line(dtype):
+    makers = (aligned_empty, NumpyBackend().empty, NumpyBackend().zeros)
+    for make in (*makers, lambda size, dtype: Scratch().take("a", size, dtype)):
+        # They are held: their memory is not given out again.
+        arrays = [make(size, dtype) for size in (1, 7, 100, 1000, 70_000) * 3]
+        assert {array.ctypes.data % 64 for array in arrays} == {0}
+        assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+    assert aligned_empty((3, 0, 2), dtype).shape == (3, 0, 2)
+    assert not aligned_empty((50, 30), dtype, zeroed=True).any()
 
 
 def test_scratch_is_reused_in_a_thread_and_not_shared_between_threads():

@@ -87,6 +87,12 @@ def test_every_option_of_a_run_has_a_flag():
     ("raised", "code", "line"),
     [
         (InputError("K is 9\nat most 8"), 2, "stsyn-mpi: error: K is 9 at most 8\n"),
+        (InputError("file a\x1b[2J\ud800b"), 2, "stsyn-mpi: error: file a?[2J?b\n"),
+        (
+            InputError("a" * 5000 + "b" * 5000),
+            2,
+            f"stsyn-mpi: error: {'a' * 1000} ... {'b' * 1000}\n",
+        ),
         (click.UsageError("no such thing"), 2, "stsyn-mpi: error: no such thing\n"),
         (RunFailure("diverged"), 1, "stsyn-mpi: error: diverged\n"),
         (KeyboardInterrupt(), 1, "stsyn-mpi: error: interrupted\n"),

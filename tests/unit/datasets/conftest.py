@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_data import arrays, source_of
 
 from stsyn_mpi.cli.main import run
-from stsyn_mpi.datasets.source import Source, Split
+from stsyn_mpi.datasets.source import Source
 from stsyn_mpi.datasets.writer import write_data_file
 
 
@@ -30,42 +31,9 @@ def data_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     return command
 
 
-@pytest.fixture
-def arrays() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(7)
-    return {
-        "x_train": random.integers(0, 256, (60, 6, 5, 2), dtype=np.uint8),
-        "y_train": np.arange(60) % 3,
-        "x_test": random.integers(0, 256, (12, 6, 5, 2), dtype=np.uint8),
-        "y_test": np.arange(12) % 3,
-    }
-
-
-def source_of(
-    arrays: dict[str, np.ndarray], step: int = 7, **changes: object
-) -> Source:
-    """Return a source of three classes that yields ``step`` rows at a time."""
-
-    def split(part: str) -> Split:
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        starts = range(0, len(x), step)
-        return Split(
-            len(x), lambda: ((x[i : i + step], y[i : i + step]) for i in starts)
-        )
-
-    x = arrays["x_train"]
-    facts = {
-        "name": "tiny",
-        "licence": "none",
-        "source": "drawn, naïvely",
-        "origin": "test arrays",
-        "class_names": ("a", "bé", "c"),
-        "image_shape": x.shape[1:],
-        "image_dtype": x.dtype.name,
-        "train": split("train"),
-        "test": split("test"),
-    }
-    return Source(**{**facts, **changes})
+@pytest.fixture(name="arrays")
+def arrays_fixture() -> dict[str, np.ndarray]:
+    return arrays()
 
 
 @pytest.fixture

@@ -1,8 +1,13 @@
 """Foreign, damaged and hostile data files: one line, nothing else."""
 
+import resource
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
+from fuzzing_bytes import bomb
 
 from stsyn_mpi.datasets import open_dataset
 from stsyn_mpi.datasets.verify import verify
@@ -282,3 +287,74 @@ def test_normalisation_that_overflows(tiny):
         file.attrs["std"] = [1e-300, 1.0]
     with open_dataset(tiny) as data, pytest.raises(InputError, match="finite"):
         data.read_train(np.array([0]))
+
+
+def write_chunk(path, name, content, **options):
+    """Store `content` as the only chunk of an array."""
+    with h5py.File(path) as file:
+        shape = file[name].shape
+    replace(path, name, chunks=shape, compression="gzip", **options)
+    with h5py.File(path, "r+") as file:
+        file[name].id.write_direct_chunk((0,) * len(shape), content)
+
+
+@pytest.mark.parametrize("name", ["train/labels", "test/images"])
+@pytest.mark.parametrize("options", [{}, {"fletcher32": True, "shuffle": True}])
+def test_chunk_that_expands_beyond_its_size(tiny, name, options):
+    write_chunk(tiny, name, bomb(3), **options)
+    refused(tiny, f"/{name}: the chunk at (0", "holds more than")
+
+
+def test_chunk_that_is_stored_larger_than_it_is(tiny):
+    write_chunk(tiny, "test/labels", bytes(1 << 20))
+    refused(tiny, "holds more than the 12 bytes")
+
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+
+@pytest.mark.parametrize("n_mib", [1, 1500])
+def test_bomb_from_the_command_line(tiny, n_mib):
+    """A megabyte that HDF5 would inflate to more than the process may have."""
+    write_chunk(tiny, "train/images", bomb(n_mib))
+    answer = subprocess.run(
+        [sys.executable, "-m", "stsyn_mpi", "data", "verify", str(tiny)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=limited,
+        env={"OPENBLAS_NUM_THREADS": "1", "PATH": ""},
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.count("\n") == 1
+    assert "holds more than the 3600 bytes of a chunk" in answer.stderr
+
+
+def with_filters(path, name, codes):
+    """Replace an array by one behind the filters of these codes, in their order."""
+    with h5py.File(path, "r+") as file:
+        checksum, shape = file[name].attrs["sha256"], file[name].shape
+        del file[name]
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_chunk(shape)
+        for code in codes:
+            layout.set_filter(code, 0, (9,))
+        file.create_dataset(name, shape, "u1", dcpl=layout).attrs["sha256"] = checksum
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (1, 2), (1, 3, 2), (1, 32000)])
+def test_filters_in_a_row_that_hides_how_far_they_expand(tiny, codes):
+    with_filters(tiny, "test/labels", codes)
+    refused(tiny, "/test/labels: uses the filters gzip, ", "allowed is one that packs")
+
+
+@pytest.mark.parametrize("codes", [(1,), (2, 1), (2, 1, 3), (2, 32000, 3), (2, 3)])
+def test_filters_that_libraries_use(tiny, codes):
+    with h5py.File(tiny) as file:
+        labels = file["test/labels"][...]
+    with_filters(tiny, "test/labels", codes)
+    with h5py.File(tiny, "r+") as file:
+        file["test/labels"][...] = labels
+    read_all(tiny)

@@ -479,3 +479,78 @@ def test_bad_shape(text):
 def test_shape():
     assert parse_shape("28x14") == (28, 14, 1)
     assert parse_shape("32X32x3") == (32, 32, 3)
+
+
+def save_member(path, content, method=zipfile.ZIP_DEFLATED):
+    """Replace x_train in an npz file."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, old in members.items():
+            if name == "x_train.npy":
+                archive.writestr(name, content, method, compresslevel=1)
+            else:
+                archive.writestr(name, old)
+    return path
+
+
+def npy(header):
+    raw = header.encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(raw)) + raw + bytes(64)
+
+
+def test_npz_header_of_endless_length(save):
+    """NumPy would take the length from the file and read as much."""
+    n_bytes = 1 << 26
+    content = b"\x93NUMPY\2\0" + struct.pack("<I", n_bytes) + bytes(n_bytes)
+    path = save_member(save(), content)
+    del content
+    tracemalloc.start()
+    try:
+        assert f"a header of {n_bytes} bytes" in one_line(npz, path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_npz_packed_by_what_expands_without_bounds(save, method):
+    path = save_member(save(), bytes(1 << 20), method)
+    assert f"packed by method {method}; allowed are stored" in one_line(npz, path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-60, 6, 5, 2)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-60, -6, 5, 2)}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (60",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (60L, 6L",
+        "{'descr': (), 'fortran_order': False, 'shape': (60, 6, 5, 2)}",
+        "{'descr': '|V" + "9" * 30 + "', 'fortran_order': False, 'shape': (60,)}",
+        "{'descr': __import__('os').abort(), 'fortran_order': False, 'shape': (60,)}",
+        "(" * 5000,
+        "-" * 9999,
+    ],
+)
+def test_npz_header_that_is_none(save, header):
+    line = one_line(npz, save_member(save(), npy(header)))
+    assert "x_train is no array that numpy.savez writes" in line
+    assert len(line) < 1000
+
+
+def test_npz_header_of_python_2(save, arrays):
+    """NumPy warns where it takes one; a warning is a second line."""
+    shape = "(60L, 6L, 5L, 2L)"
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n"
+    content = npy(header)[:-64] + arrays["x_train"].tobytes()
+    x, _ = collect(npz(save_member(save(), content)))
+    np.testing.assert_array_equal(x, arrays["x_train"])
+
+
+def test_npz_damaged_names_are_not_repeated_at_length(save):
+    path = save()
+    content = bytearray(path.read_bytes())
+    content[26:28] = b"\xff\xff"
+    path.write_bytes(content)
+    assert len(one_line(npz, path)) < 1000

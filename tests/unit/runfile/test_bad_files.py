@@ -12,6 +12,7 @@ from synthetic_run import write_run
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import open_run
 from stsyn_mpi.runfile.schema import COLUMNS, SCHEMA_VERSION
+from stsyn_mpi.simulation.delays import parse_delay
 
 HUGE = 10**15
 
@@ -166,6 +167,40 @@ def test_declared_sizes_are_not_believed(spoil, change):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 * 2**20
+
+
+def pretend_workers(file):
+    """Declare very many workers, alike in all columns; no byte is there for them."""
+    n_rounds = file["round"].shape[0]
+    replace(file, "worker", shape=(HUGE,), dtype="i8")
+    for column in COLUMNS:
+        if len(column.axes) > 1:
+            shape = {"shape": (n_rounds, HUGE), "maxshape": (None, HUGE)}
+            options = {"dtype": column.dtype, "chunks": (1, 9), **shape}
+            replace(file, column.name, **options)
+
+
+def test_pretended_workers_are_refused_before_anything_is_made_for_them(spoil):
+    path = spoil(pretend_workers)
+    with pytest.raises(InputError, match="worker declares more than the file holds"):
+        open_run(path)
+    with pytest.raises(InputError, match="worker declares more than the file holds"):
+        parse_delay(f"trace:file={path}", 0, None)
+
+
+@pytest.mark.parametrize("owner", ["/", "superseded"])
+def test_names_that_are_no_text(spoil, owner):
+    def change(file):
+        group = file.require_group(owner)
+        space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.STD_I32LE
+        if owner == "/":
+            h5py.h5a.create(group.id, b"\xff\xfe", kind, space)
+        else:
+            h5py.h5g.create(group.id, b"\xff\xfe")
+
+    path = spoil(change)
+    with pytest.raises(InputError, match="is no "), open_run(path) as run:
+        run.superseded()
 
 
 def change_is_harmless(path):

@@ -58,6 +58,18 @@ def test_everything_comes_back_bit_by_bit(writer, run_path):
     assert type(found.counters["late"]) is int
 
 
+def test_large_vectors_and_a_system_that_takes_few_bytes_at_a_time(
+    writer, run_path, monkeypatch
+):
+    saved = checkpoint(3, n_params=2_500_000)
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda f, data, at: pwrite(f, data[:777_777], at))
+    writer.save(saved)
+    found, warnings = load_checkpoint(run_path, RUN_ID)
+    assert_same(found, saved)
+    assert warnings == []
+
+
 def test_not_a_number_in_a_state_comes_back(writer, run_path):
     state = {"first_loss": float("nan")}
     writer.save(Checkpoint(RUN_ID, 0, 0.0, "", np.ones(1, "f4"), {}, state))

@@ -259,6 +259,15 @@ def test_what_is_no_file_of_ours(newest):
     assert "No such file" in warning_of_fallback(newest)
 
 
+@pytest.mark.parametrize("name", ["n_rounds", "wall_s", "layout_version"])
+def test_values_of_many_lines_are_told_in_one(newest, spoil, name):
+    def change(file):
+        file.attrs[name] = np.zeros((40, 40))
+
+    spoil(change)
+    assert len(warning_of_fallback(newest)) < 1000
+
+
 def test_none_sound_is_one_line_with_all_that_was_found(newest, spoil):
     spoil(lambda file: file.attrs.__setitem__("run_id", "another"))
     older = newest.with_name("round-00000003-01234567.h5")

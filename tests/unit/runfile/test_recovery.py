@@ -8,8 +8,8 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from killed_runs import write_killed
-from moments import spin
+from killed_runs import dead_pid, write_killed
+from moments import kills, spin
 from nursery import Nursery
 from synthetic_run import write_run
 
@@ -126,6 +126,14 @@ def test_a_file_closed_without_an_ending_gets_one(tmp_path):
     write_run(path, 5, state="running")
     assert recover(path).changed
     assert recover(path).state is RunState.INTERRUPTED
+
+
+def test_a_killed_run_without_swmr_gets_an_ending(tmp_path):
+    dead = {"writer_pid": dead_pid(), "writer_start": ""}
+    with RunWriter.create(tmp_path / "run.h5", 2, "{}", dead, swmr=False) as writer:
+        writer.commit_rounds([{"round": 0}, {"round": 1}])
+    recovery = recover(writer.path)
+    assert (recovery.n_rounds, recovery.state) == (2, RunState.INTERRUPTED)
 
 
 def test_the_file_may_go_elsewhere(killed, tmp_path):
@@ -281,7 +289,7 @@ def test_a_recovery_that_is_killed_loses_nothing(left, killed):
     expected = content(left)
     n_before, n_after = 0, 0
     with Nursery() as nursery:
-        for kill in range(N_KILLS):
+        for kill in kills(N_KILLS):
             shutil.copy(left, killed)
             child = nursery.start("recover", killed)
             # Most of the duration of a recovery, 40 ms on a busy machine.

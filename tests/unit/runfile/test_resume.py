@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from killed_runs import N_WORKERS, dead_pid, write_killed, write_rounds
-from moments import spin
+from moments import kills, spin
 from nursery import Nursery
 from synthetic_run import write_run
 
@@ -19,7 +19,7 @@ from stsyn_mpi.runfile import RunState, RunWriter, open_run, recover
 from stsyn_mpi.runfile.schema import COLUMNS, UPDATE_COLUMNS
 
 SEED = int(os.environ.get("STSYN_KILL_SEED", "20261125"))
-N_KILLS = 20
+N_KILLS = 12
 N_ROUNDS = 60
 
 
@@ -208,7 +208,7 @@ def test_every_run_has_an_id_of_its_own(tmp_path):
     for name in ("a.h5", "b.h5"):
         RunWriter.create(tmp_path / name, 1, "{}", {}).close()
         with open_run(tmp_path / name) as run:
-            ids.add(run.attributes["run_id"])
+            ids.add(run.run_id)
     assert len(ids) == 2
 
 
@@ -226,10 +226,13 @@ def test_files_from_before_there_were_resumes(tmp_path, resume):
     columns, _, _, aside = read(path)
     assert aside == []
     assert len(columns["round"]) == 20
-    resume(path, 15).close()
+    with open_run(path) as run:
+        assert run.run_id == ""
+    writer = resume(path, 15)
+    writer.close()
     with open_run(path) as run:
         assert run.attributes["n_resumes"] == 1
-        assert run.attributes["run_id"]
+        assert run.run_id == writer.run_id != ""
         assert rows_of(run) == rows_of(columns, stop=15)
 
 
@@ -316,8 +319,8 @@ def soft(file):
     file["superseded"] = h5py.SoftLink("/updates")
 
 
-def no_number(file):
-    file.create_group("superseded/first")
+def named(name):
+    return lambda file: file.create_group(f"superseded/{name}")
 
 
 def one_row_less(file):
@@ -326,8 +329,8 @@ def one_row_less(file):
 
 def too_many_rows(file):
     group = file["superseded/1"]
-    del group["wall_s"]
-    group.create_dataset("wall_s", shape=(10**15,), dtype="f8", chunks=(512,))
+    del group["round"]
+    group.create_dataset("round", shape=(10**15,), dtype="i8", chunks=(512,))
 
 
 def no_first_round(file):
@@ -339,15 +342,25 @@ def next_one_is_there(file):
 
 
 @pytest.mark.parametrize(
-    "change", [external, soft, no_number, one_row_less, too_many_rows, no_first_round]
+    ("change", "complaint"),
+    [
+        (external, "1 is a link"),
+        (soft, "superseded is a link"),
+        (named("first"), "superseded/first is no resume"),
+        (named("-1"), "superseded/-1 is no resume"),
+        (named("01"), "superseded/01 is no resume"),
+        (one_row_less, "declares more than the file holds"),
+        (too_many_rows, "declares more than the file holds"),
+        (no_first_round, "lacks first_round"),
+    ],
 )
-def test_hostile_groups_of_what_was_put_aside(killed, resume, change):
+def test_hostile_groups_of_what_was_put_aside(killed, resume, change, complaint):
     resume(killed, 40).close()
     with h5py.File(killed, "r+") as file:
         change(file)
     with open_run(killed) as run:
         assert run.n_rounds == 40
-        with pytest.raises(InputError) as error:
+        with pytest.raises(InputError, match=complaint) as error:
             run.superseded()
     assert "\n" not in str(error.value)
     with pytest.raises(InputError):
@@ -368,7 +381,7 @@ def test_a_resume_that_is_killed_loses_nothing(left, killed):
     columns, _, events, _ = read(left)
     n_before, n_after = 0, 0
     with Nursery() as nursery:
-        for kill in range(N_KILLS):
+        for kill in kills(N_KILLS):
             shutil.copy(left, killed)
             child = nursery.start("resume", killed, 40)
             # Most of the duration of a resume, 60 ms on a busy machine.
