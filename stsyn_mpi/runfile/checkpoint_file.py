@@ -1,13 +1,17 @@
-"""One checkpoint as a file: its layout, and how it is written and read."""
+"""One checkpoint as a file: its layout, and how it is written and read.
+
+Behind what HDF5 knows of, the file ends with a checksum over all its bytes. It is
+verified before HDF5 sees the file, as HDF5 can hang on damaged ones.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ import numpy as np
 
 from stsyn_mpi.runfile import guarded
 from stsyn_mpi.runfile.guarded import Damage
-from stsyn_mpi.runfile.memory_file import MemoryFile, write_at
+from stsyn_mpi.runfile.memory_file import MemoryFile, write_all
 
 CHECKPOINT_FORMAT = "stsyn_mpi checkpoint"
 CHECKPOINT_VERSION = 1
@@ -29,15 +33,17 @@ CHECKPOINT_LAYOUT: dict[str, str] = {
     "n_rounds": "rounds made so far: the next round index",
     "wall_s": "seconds since the run began",
     "config": "the configuration of the run as JSON",
-    "checksum": "SHA-256 over all of the above and below",
     "/params": "parameters of the global model",
     "/vectors/NAME": "state of the server step, of the length of `/params`",
     "/strategy": "state of the strategy",
     "/counters": "further state of the run",
+    "end of the file": "32 bytes behind the HDF5 part: SHA-256 over all before",
 }
 """Root attributes, datasets and groups of a checkpoint, with their meanings."""
 
 _VECTOR = np.dtype("<f4")
+_PIECE_BYTES = 1 << 22
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
 # HDF5 lays larger datasets on whole pages: they are written some times faster.
 _ALIGNED_BYTES, _PAGE_BYTES = 1 << 16, 1 << 12
 
@@ -94,22 +100,11 @@ class Checkpoint:
                 raise ValueError(f"{name} is {vector.dtype} {vector.shape}")
             if not name.isidentifier():
                 raise ValueError(f"{name!r} is no name of a vector")
-        _plain(self.strategy)
+        for value in self.strategy.values():
+            _stored(value)
         for name, value in self.counters.items():
             if isinstance(_stored(value), str):
                 raise ValueError(f"{name} is {value!r}, a number was expected")
-
-    def checksum(self) -> str:
-        """Return the SHA-256 over everything in it, as hexadecimal digits."""
-        names = sorted(self.vectors)
-        head = (
-            *(self.run_id, int(self.n_rounds), float(self.wall_s), self.config),
-            *(_plain(self.strategy), _plain(self.counters), names, len(self.params)),
-        )
-        digest = hashlib.sha256(json.dumps(head).encode())
-        for vector in (self.params, *(self.vectors[name] for name in names)):
-            digest.update(_bytes_of(vector))
-        return digest.hexdigest()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -123,13 +118,29 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     OSError
         If the file cannot be written.
     """
+    digest = hashlib.sha256()
     with closing(MemoryFile()) as frame:
         places = _make_frame(frame, checkpoint)
         with _new_file(path) as descriptor:
-            frame.write_to(descriptor)
-            for offset, vector in places:
-                write_at(descriptor, _bytes_of(vector), offset)
+            for part in _parts(frame, places):
+                digest.update(part)
+                write_all(descriptor, part)
+            write_all(descriptor, digest.digest())
             os.fsync(descriptor)
+
+
+def _parts(
+    frame: MemoryFile, places: list[tuple[int, np.ndarray]]
+) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of the whole file: the frame, with the vectors in its holes."""
+    position = 0
+    for offset, vector in sorted(places, key=itemgetter(0)):
+        yield frame.part(position, offset)
+        content = np.ascontiguousarray(vector, dtype=_VECTOR).data.cast("B")
+        for first in range(0, len(content), _PIECE_BYTES):
+            yield content[first : first + _PIECE_BYTES]
+        position = offset + len(content)
+    yield frame.part(position, frame.size)
 
 
 def _make_frame(
@@ -143,7 +154,6 @@ def _make_frame(
         "n_rounds": checkpoint.n_rounds,
         "wall_s": float(checkpoint.wall_s),
         "config": checkpoint.config,
-        "checksum": checkpoint.checksum(),
     }
     with h5py.File(
         frame,
@@ -164,7 +174,14 @@ def _make_frame(
 
 def _set_attributes(owner: h5py.Group, values: State) -> None:
     for name, value in values.items():
-        owner.attrs[name] = _stored(value)
+        stored = _stored(value)
+        if isinstance(stored, str):
+            # In the attribute itself, where HDF5 checks it.
+            text = stored.encode()
+            kind = h5py.string_dtype("utf-8", max(1, len(text)))
+            owner.attrs.create(name, text, dtype=kind)
+        else:
+            owner.attrs[name] = stored
 
 
 def _reserve(group: h5py.Group, name: str, vector: np.ndarray) -> int:
@@ -195,23 +212,38 @@ def read_checkpoint(path: Path, run_id: str) -> Checkpoint:
         If the file is missing, damaged in any byte of its content, truncated, no
         checkpoint, or one of another run.
     """
-    with guarded.one_line(path, KIND), guarded.open_file(path, KIND) as file:
-        attributes = guarded.attributes(file)
-        _check_origin(attributes, run_id)
-        vectors = guarded.group(file, "vectors")
-        checkpoint = Checkpoint(
-            run_id,
-            _number(attributes, "n_rounds", int),
-            _number(attributes, "wall_s", float),
-            str(attributes.get("config")),
-            _vector(file, "params"),
-            {name: _vector(vectors, name) for name in vectors},
-            _state(file, "strategy"),
-            _state(file, "counters"),
-        )
-        if checkpoint.checksum() != attributes.get("checksum"):
-            raise Damage("its checksum does not fit its content")
-        return checkpoint
+    with guarded.one_line(path, KIND):
+        guarded.require_hdf5(path, KIND)
+        _verify(path)
+        with guarded.open_file(path, KIND) as file:
+            return _read(file, run_id)
+
+
+def _verify(path: Path) -> None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = max(0, os.fstat(file.fileno()).st_size - _CHECKSUM_BYTES)
+        while piece := file.read(min(left, _PIECE_BYTES)):
+            digest.update(piece)
+            left -= len(piece)
+        if file.read() != digest.digest():
+            raise Damage("its checksum does not fit, it is damaged or truncated")
+
+
+def _read(file: h5py.File, run_id: str) -> Checkpoint:
+    attributes = guarded.attributes(file, variable_text=False)
+    _check_origin(attributes, run_id)
+    vectors = guarded.group(file, "vectors")
+    return Checkpoint(
+        run_id,
+        _value(attributes, "n_rounds", int),
+        _value(attributes, "wall_s", float),
+        _value(attributes, "config", str),
+        _vector(file, "params"),
+        {name: _vector(vectors, name) for name in vectors},
+        _state(file, "strategy"),
+        _state(file, "counters"),
+    )
 
 
 def _check_origin(attributes: Mapping[str, object], run_id: str) -> None:
@@ -223,7 +255,7 @@ def _check_origin(attributes: Mapping[str, object], run_id: str) -> None:
         raise Damage("it belongs to another run")
 
 
-def _number(attributes: Mapping[str, object], name: str, kind: type) -> Any:
+def _value(attributes: Mapping[str, object], name: str, kind: type) -> Any:
     value = attributes.get(name)
     if not isinstance(value, kind):
         raise Damage(f"{name} is {value!r}")
@@ -239,25 +271,15 @@ def _vector(group: h5py.Group, name: str) -> np.ndarray:
 
 def _state(file: h5py.File, name: str) -> dict[str, Any]:
     # What is neither number nor text is refused by `Checkpoint`.
-    return guarded.attributes(guarded.group(file, name))
+    return guarded.attributes(guarded.group(file, name), variable_text=False)
 
 
 def _stored(value: object) -> str | np.int64 | np.float64:
     """Return a value in the type in which it is stored."""
-    if isinstance(value, str):
+    if isinstance(value, str) and "\0" not in value:
         return value
     if isinstance(value, int | np.integer | np.bool_):
         return np.int64(int(value))
     if isinstance(value, float | np.floating):
         return np.float64(value)
-    raise ValueError(f"{value!r} is neither a number nor text")
-
-
-def _plain(values: State) -> list[list[object]]:
-    """Return names and values in a form that depends on nothing but them."""
-    stored = [(name, _stored(values[name])) for name in sorted(values)]
-    return [[n, v if isinstance(v, str) else v.item()] for n, v in stored]
-
-
-def _bytes_of(vector: np.ndarray) -> memoryview:
-    return np.ascontiguousarray(vector, dtype=_VECTOR).data.cast("B")
+    raise ValueError(f"{value!r} is no number and no text that can be stored")

@@ -75,7 +75,7 @@ def open_file(path: Path, kind: str = "run file") -> h5py.File:
     InputError
         If it is not there, no HDF5 file, truncated, or being written without SWMR.
     """
-    _require_hdf5(path, kind)
+    require_hdf5(path, kind)
     try:
         return open_marked(path) if is_marked_open(path) else h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
@@ -86,7 +86,14 @@ def open_file(path: Path, kind: str = "run file") -> h5py.File:
         raise InputError(f"{path} is damaged or truncated: {_short(error)}") from error
 
 
-def _require_hdf5(path: Path, kind: str) -> None:
+def require_hdf5(path: Path, kind: str = "run file") -> None:
+    """Check that a path is a regular file that begins as HDF5 does.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path} is no regular file: a {kind} is expected")
@@ -155,14 +162,25 @@ def scalar(group: h5py.Group, name: str, dtype: np.dtype) -> Any:
     return found[()]
 
 
-def attributes(owner: h5py.Group) -> dict[str, object]:
-    """Read the attributes that are text, numbers or arrays of numbers."""
+def attributes(owner: h5py.Group, *, variable_text: bool = True) -> dict[str, object]:
+    """Read the attributes that are text, numbers or arrays of numbers.
+
+    Parameters
+    ----------
+    owner : h5py.Group
+        Whose attributes.
+    variable_text : bool
+        Whether text of variable length is read, too. HDF5 keeps it in heaps that it
+        reads without checking them, and which can hold it for ever if damaged.
+    """
     limit = os.fstat(_descriptor(owner)).st_size
     values = {}
     for name in owner.attrs:
         handle = h5py.h5a.open(owner.id, _encoded(name))
         if handle.get_storage_size() > limit or prod(handle.shape) > limit:
             raise Damage(f"attribute {name} declares more than the file holds")
+        if not variable_text and _is_variable_text(handle):
+            raise Damage(f"attribute {name} is text of variable length")
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
     return values
@@ -180,6 +198,11 @@ def _is_plain(handle: h5py.h5a.AttrID) -> bool:
         isinstance(handle.get_type(), h5py.h5t.TypeStringID) and handle.shape == ()
     )
     return is_text or handle.dtype.kind in "iuf"
+
+
+def _is_variable_text(handle: h5py.h5a.AttrID) -> bool:
+    kind = handle.get_type()
+    return isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
 
 
 def _plain(value: object) -> object:

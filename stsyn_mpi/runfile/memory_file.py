@@ -12,8 +12,6 @@ import io
 import os
 from typing import Any
 
-_PIECE_BYTES = 1 << 22
-
 
 class MemoryFile(io.RawIOBase):
     """Keeps what was written where, for ``h5py.File(MemoryFile(), "w")``.
@@ -65,17 +63,14 @@ class MemoryFile(io.RawIOBase):
         self.size = self._position if size is None else size
         return self.size
 
-    def write_to(self, descriptor: int) -> None:
-        """Write what is no hole to a file of the system."""
-        os.ftruncate(descriptor, self.size)
-        for first, content in self._writes:
-            write_at(descriptor, content, first)
+    def part(self, start: int, stop: int) -> bytes:
+        """Return the bytes of a part of the file."""
+        self.seek(start)
+        return self.read(stop - start)
 
 
-def write_at(descriptor: int, content: bytes | memoryview, offset: int) -> None:
-    """Write all bytes at `offset`, in pieces; Python's lock is free meanwhile."""
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """Write all bytes to a file of the system, however many it takes at a time."""
     view = memoryview(content)
-    done = 0
-    while done < len(view):
-        piece = view[done : done + _PIECE_BYTES]
-        done += os.pwrite(descriptor, piece, offset + done)
+    while len(view):
+        view = view[os.write(descriptor, view) :]

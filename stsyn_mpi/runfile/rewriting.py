@@ -189,7 +189,8 @@ def _create_empty(path: Path, n_bytes: int, *, swmr: bool) -> None:
     """
     with closing(MemoryFile()) as frame, path.open("wb") as file:
         open_with(frame, "w", swmr=swmr).close()
-        frame.write_to(file.fileno())
+        file.write(frame.part(0, frame.size))
+        file.flush()
         try:
             os.posix_fallocate(file.fileno(), 0, n_bytes)
         except OSError as error:

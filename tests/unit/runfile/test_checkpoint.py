@@ -14,7 +14,6 @@ from stsyn_mpi.runfile import (
     Checkpoint,
     CheckpointWriter,
     load_checkpoint,
-    memory_file,
     remove_checkpoints,
 )
 
@@ -62,8 +61,8 @@ def test_large_vectors_and_a_system_that_takes_few_bytes_at_a_time(
     writer, run_path, monkeypatch
 ):
     saved = checkpoint(3, n_params=2_500_000)
-    pwrite = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda f, data, at: pwrite(f, data[:777_777], at))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:777_777]))
     writer.save(saved)
     found, warnings = load_checkpoint(run_path, RUN_ID)
     assert_same(found, saved)
@@ -84,7 +83,8 @@ def test_other_tools_open_a_checkpoint(writer):
             file["vectors/moment_0"][:], saved.vectors["moment_0"]
         )
         assert file.attrs["n_rounds"] == 3
-        assert dict(file["strategy"].attrs) == saved.strategy
+        assert file["strategy"].attrs["updates"] == 3
+        assert file["strategy"].attrs["team"].decode() == "0,3"
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -203,6 +203,7 @@ VECTOR = np.ones(3, dtype=np.float32)
         {"vectors": {"../velocity": VECTOR}},
         {"strategy": {"seconds": [1.0]}},
         {"strategy": {"n": 2**64}},
+        {"strategy": {"team": "0,1\0"}},
         {"counters": {"late": "many"}},
     ],
 )
@@ -227,14 +228,14 @@ def test_rounds_are_committed_while_a_checkpoint_is_being_written(
     checkpoints = CheckpointWriter(run.path, RUN_ID)
     begun, may_go_on = threading.Event(), threading.Event()
 
-    def held_up(descriptor, piece, offset):
+    def held_up(descriptor, piece):
         if len(piece) == checkpoint(0).params.nbytes:
             begun.set()
             assert may_go_on.wait(60)
-        return pwrite(descriptor, piece, offset)
+        return write(descriptor, piece)
 
-    pwrite = os.pwrite
-    monkeypatch.setattr(memory_file.os, "pwrite", held_up)
+    write = os.write
+    monkeypatch.setattr(os, "write", held_up)
     saver = threading.Thread(target=checkpoints.save, args=(checkpoint(2),))
     saver.start()
     try:

@@ -1,7 +1,7 @@
 """Damaged and hostile checkpoints: passed over with a line, and nothing else."""
 
+import hashlib
 import os
-import random
 import shutil
 import tracemalloc
 
@@ -13,7 +13,6 @@ from nursery import RUN_ID, assert_same, checkpoint
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import CheckpointWriter, load_checkpoint
 
-SEED = int(os.environ.get("STSYN_DAMAGE_SEED", "20261125"))
 HUGE = 10**15
 N_PARAMS = 500
 OLD, NEW = checkpoint(3, N_PARAMS), checkpoint(4, N_PARAMS)
@@ -38,9 +37,18 @@ def newest(saved, tmp_path):
 
 @pytest.fixture
 def spoil(newest):
-    def make(change):
+    """Change the newest by a function of the open file, as somebody who means it.
+
+    The checksum behind the HDF5 part is made to fit, unless `signed` is off.
+    """
+
+    def make(change, *, signed=True):
+        checksum = newest.read_bytes()[-32:]
         with h5py.File(newest, "r+") as file:
             change(file)
+        content = newest.read_bytes()
+        fitting = hashlib.sha256(content).digest()
+        newest.write_bytes(content + (fitting if signed else checksum))
 
     return make
 
@@ -67,74 +75,86 @@ def test_the_newest_is_taken_if_it_is_sound(newest):
 
 def test_truncated_anywhere(newest):
     content = newest.read_bytes()
-    for size in [*range(0, len(content) - 1, 61), len(content) - 1]:
+    for size in [
+        *range(0, len(content) - 33, 61),
+        *range(len(content) - 33, len(content)),
+    ]:
         newest.write_bytes(content[:size])
         warning_of_fallback(newest)
+    newest.write_bytes(content + b"\0")
+    warning_of_fallback(newest)
 
 
-def test_a_changed_byte_is_seen_or_does_not_matter(newest):
-    print(f"seed {SEED} (STSYN_DAMAGE_SEED)")
+def test_every_changed_byte_is_seen(newest):
     content = newest.read_bytes()
-    random_source = random.Random(SEED)
-    places = random_source.sample(range(len(content)), 400)
-    n_fallen_back = 0
-    for place in places:
+    for place in [*range(0, len(content), 37), *range(len(content) - 32, len(content))]:
         changed = bytearray(content)
-        changed[place] ^= 1 << random_source.randrange(8)
+        changed[place] ^= 1 << place % 8
         newest.write_bytes(changed)
-        found, warnings = load(newest)
-        assert_same(found, OLD if warnings else NEW)
-        n_fallen_back += len(warnings)
-    assert n_fallen_back > 100
+        warning = warning_of_fallback(newest)
+        assert "checksum" in warning or "no HDF5 file" in warning
 
 
-@pytest.mark.parametrize("vector", ["params", "vectors/moment_0"])
-@pytest.mark.parametrize("index", [0, N_PARAMS // 2, N_PARAMS - 1])
-def test_the_lowest_bit_of_any_number_counts(newest, spoil, vector, index):
-    def change(file):
-        file[vector][index] = np.nextafter(file[vector][index], np.float32(np.inf))
-
-    spoil(change)
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("/", "n_rounds", 4),
+        ("/", "wall_s", 0.75),
+        ("/", "config", "{}"),
+        ("strategy", "updates", 5),
+        ("strategy", "loss", 1.5),
+        ("counters", "late", 5),
+    ],
+)
+def test_who_changes_a_value_leaves_another_checksum(newest, spoil, owner, name, value):
+    spoil(lambda file: file[owner].attrs.__setitem__(name, value), signed=False)
     assert "checksum" in warning_of_fallback(newest)
+
+
+TEXT = h5py.string_dtype("utf-8", 8)
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
         ("/", "n_rounds", 5),
-        ("/", "n_rounds", "4"),
+        ("/", "n_rounds", 4.0),
+        ("/", "n_rounds", np.array(b"4", TEXT)),
         ("/", "n_rounds", [4, 4]),
         ("/", "n_rounds", -1),
-        ("/", "wall_s", 0.75),
+        ("/", "wall_s", 1),
+        ("/", "wall_s", -1.0),
         ("/", "wall_s", float("nan")),
-        ("/", "config", "{}"),
         ("/", "config", 7),
-        ("/", "checksum", ""),
-        ("/", "checksum", np.zeros(64, "u1")),
-        ("/", "run_id", "another"),
-        ("/", "format", "stsyn_mpi run"),
+        ("/", "config", np.array(b"\xff", TEXT)),
+        ("/", "run_id", np.array(b"another", TEXT)),
+        ("/", "run_id", np.array(RUN_ID[:8].encode(), TEXT)),
+        ("/", "format", np.array(b"another", TEXT)),
         ("/", "layout_version", 2),
-        ("strategy", "updates", 5),
-        ("strategy", "updates", 4.0),
         ("strategy", "updates", [4]),
-        ("strategy", "more", 1),
-        ("strategy", "loss", "1.3333333333333333"),
-        ("counters", "late", 5),
-        ("counters", "late", "many"),
+        ("counters", "late", np.array(b"many", TEXT)),
+        ("counters", "late", [4]),
     ],
 )
-def test_a_changed_value_or_text_is_seen(newest, spoil, owner, name, value):
+def test_wrong_values(newest, spoil, owner, name, value):
     spoil(lambda file: file[owner].attrs.__setitem__(name, value))
     warning_of_fallback(newest)
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"),
-    [("/", name) for name in ("n_rounds", "wall_s", "config", "checksum", "run_id")]
-    + [("strategy", "team"), ("counters", "late")],
+    ("owner", "name"), [("/", "config"), ("strategy", "team"), ("counters", "more")]
 )
-def test_a_missing_value_is_seen(newest, spoil, owner, name):
-    spoil(lambda file: file[owner].attrs.__delitem__(name))
+def test_text_of_variable_length_is_not_read(newest, spoil, owner, name):
+    """HDF5 keeps it in heaps with which a damaged file can hold it for ever."""
+    spoil(lambda file: file[owner].attrs.__setitem__(name, "text"))
+    assert f"{name} is text of variable length" in warning_of_fallback(newest)
+
+
+@pytest.mark.parametrize(
+    "name", ["format", "layout_version", "run_id", "n_rounds", "wall_s", "config"]
+)
+def test_a_missing_value_is_seen(newest, spoil, name):
+    spoil(lambda file: file.attrs.__delitem__(name))
     warning_of_fallback(newest)
 
 
@@ -162,18 +182,12 @@ def group_instead(file):
     file.create_group("params")
 
 
-def one_vector_more(file):
-    file["vectors/other"] = NEW.params
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         (lambda file: file.__delitem__("params"), "params is missing"),
         (lambda file: file.__delitem__("vectors"), "vectors is missing"),
         (lambda file: file.__delitem__("strategy"), "strategy is missing"),
-        (lambda file: file.__delitem__("vectors/moment_0"), "checksum"),
-        (one_vector_more, "checksum"),
         (replace("params", data=NEW.params[:-1]), "moment_0 is float32"),
         (replace("params", data=NEW.params.astype("f8")), "holds float64"),
         (replace("params", data=NEW.params.reshape(2, -1)), "has shape"),
@@ -247,7 +261,7 @@ def test_what_is_no_file_of_ours(newest):
     newest.write_bytes(b"")
     assert "no HDF5 file: a checkpoint" in warning_of_fallback(newest)
     newest.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\xff" * 5000)
-    assert "damaged" in warning_of_fallback(newest)
+    assert "checksum" in warning_of_fallback(newest)
     newest.unlink()
     os.mkfifo(newest)
     assert "no regular file" in warning_of_fallback(newest)
@@ -269,7 +283,8 @@ def test_values_of_many_lines_are_told_in_one(newest, spoil, name):
 
 
 def test_none_sound_is_one_line_with_all_that_was_found(newest, spoil):
-    spoil(lambda file: file.attrs.__setitem__("run_id", "another"))
+    other = np.array(b"another", TEXT)
+    spoil(lambda file: file.attrs.__setitem__("run_id", other))
     older = newest.with_name("round-00000003-01234567.h5")
     older.write_bytes(older.read_bytes()[:-1])
     with pytest.raises(InputError) as error:
@@ -278,4 +293,4 @@ def test_none_sound_is_one_line_with_all_that_was_found(newest, spoil):
     assert "\n" not in message
     assert "has no checkpoint to resume from" in message
     assert f"{newest} is no sound checkpoint: it belongs to another run" in message
-    assert f"{older} is damaged or truncated" in message
+    assert f"{older} is no sound checkpoint: its checksum does not fit" in message
