@@ -165,6 +165,7 @@ def attributes(owner: h5py.Group) -> dict[str, object]:
             raise Damage(f"attribute {name} declares more than the file holds")
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
+            _check_text(name, values[name])
     return values
 
 
@@ -180,6 +181,18 @@ def _is_plain(handle: h5py.h5a.AttrID) -> bool:
         isinstance(handle.get_type(), h5py.h5t.TypeStringID) and handle.shape == ()
     )
     return is_text or handle.dtype.kind in "iuf"
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse text that could be neither stored again nor printed."""
+    if not isinstance(value, str):
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Damage(f"attribute {name} is no UTF-8") from error
+    if "\0" in value:
+        raise Damage(f"attribute {name} holds a zero byte")
 
 
 def _plain(value: object) -> object:

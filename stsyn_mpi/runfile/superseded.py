@@ -120,6 +120,8 @@ def _opened(
     if len(set(rounds.lengths())) > 1:
         raise Damage(f"superseded/{resume} has columns of different lengths")
     updates = updates_table(group, schema_version)
+    if updates is not None:
+        updates.lengths()  # Raises what is wrong with them.
     return SupersededGroup(
         resume, first_round, resumed, rounds, updates, event_stream(group)
     )
