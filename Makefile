@@ -64,12 +64,12 @@ chaos: $(VENV)/.installed-dev
 # Every reader is fed with damaged and hostile files for SECONDS each, on all cores. The
 # seed is printed; SEED repeats one. Inputs that are found to do harm stay in FOUND.
 SECONDS = 300
-SEED =
+SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 FOUND = build/fuzz
 fuzz: $(VENV)/.installed-dev
 	mkdir -p $(FOUND)
 	$(BIN)/pytest tests/fuzz -n auto -rP --fuzz-seconds $(SECONDS) \
-	    --fuzz-keep $(abspath $(FOUND)) $(if $(SEED),--fuzz-seed $(SEED))
+	    --fuzz-keep $(abspath $(FOUND)) --fuzz-seed $(SEED)
 
 bench: $(VENV)/.installed
 	$(BIN)/stsyn-mpi bench

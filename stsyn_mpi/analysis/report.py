@@ -61,7 +61,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         Where to print.
     """
     style = "green" if summary.state == "done" else "yellow"
-    console.print(Text(summary.path, style="bold"), soft_wrap=True)
+    console.print(Text(_printable(summary.path), style="bold"), soft_wrap=True)
     console.print(Text(_printable(summary.standing), style=style), soft_wrap=True)
     console.print(
         Text(_printable(_configuration_line(summary)), style="dim"), soft_wrap=True

@@ -183,6 +183,7 @@ def attributes(owner: h5py.Group, *, variable_text: bool = True) -> dict[str, ob
             raise Damage(f"attribute {name} is text of variable length")
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
+            _check_text(name, values[name])
     return values
 
 
@@ -203,6 +204,18 @@ def _is_plain(handle: h5py.h5a.AttrID) -> bool:
 def _is_variable_text(handle: h5py.h5a.AttrID) -> bool:
     kind = handle.get_type()
     return isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse text that could be neither stored again nor printed."""
+    if not isinstance(value, str):
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Damage(f"attribute {name} is no UTF-8") from error
+    if "\0" in value:
+        raise Damage(f"attribute {name} holds a zero byte")
 
 
 def _plain(value: object) -> object:

@@ -75,7 +75,7 @@ class Run:
         self.attributes = guarded.attributes(file)
         self.schema_version = _schema_version(path, self.attributes)
         self.config: dict[str, Any] = _config(self.attributes)
-        self.clock = str(self.attributes.get("clock", "wall"))
+        self.clock = _clock(self.attributes)
         self.state = RunState(_text(file, "run_state", STATE_BYTES))
         self.state_reason = _text(file, "state_reason", REASON_BYTES)
         self.heartbeat = float(guarded.scalar(file, "heartbeat", np.dtype(np.float64)))
@@ -248,7 +248,17 @@ def read_state(path: str | os.PathLike[str]) -> str:
 def _count_workers(file: h5py.File) -> int:
     """Return M, once it is sure that the file holds a number for each worker."""
     scale = guarded.dataset(file, "worker", _INDEX)
-    return len(guarded.rows(scale, 0, scale.shape[0]))
+    n_workers = len(guarded.rows(scale, 0, scale.shape[0]))
+    if not n_workers:
+        raise Damage("it has no worker")
+    return n_workers
+
+
+def _clock(attributes: dict[str, object]) -> str:
+    clock = attributes.get("clock", "wall")
+    if clock not in ("wall", "virtual"):
+        raise Damage(f"clock is {clock!r}")
+    return str(clock)
 
 
 def _schema_version(path: Path, attributes: dict[str, object]) -> int:

@@ -27,6 +27,8 @@ from stsyn_mpi.spec import Spec
 FILE = RunFileName("file")
 PART = OneOf("part", default="total", allowed=("total", "injected", "work"))
 PARAMETERS = (FILE, PART)
+_LONGEST_S = 1e12
+"""Beyond it, no time that anything took: squares of such numbers overflow."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _check(path: Path, record: Record) -> None:
         if len(index) and not 0 <= index.min() <= index.max() < end:
             raise InputError(f"trace {path} is damaged: an update of no {name}")
     seconds = np.concatenate([record.injected_s, record.work_s])
-    if not np.isfinite(seconds).all() or (seconds < 0).any():
+    if not ((seconds >= 0) & (seconds <= _LONGEST_S)).all():
         raise InputError(f"trace {path} is damaged: an update time is no duration")
 
 

@@ -6,7 +6,6 @@ endless loop and a greedy allocation are findings there and harm nobody here.
 """
 
 import json
-import os
 import re
 import select
 import shutil
@@ -157,8 +156,3 @@ def _keep(folder, keep, name, problem):
     target = keep / name
     shutil.copytree(folder / "input", target, dirs_exist_ok=True, symlinks=True)
     (target / "finding.txt").write_text(problem)
-
-
-def default_seed():
-    """Return a seed that differs from call to call."""
-    return int.from_bytes(os.urandom(4), "little")

@@ -10,7 +10,7 @@ import pytest
 from synthetic_run import write_run
 
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.runfile import open_run
+from stsyn_mpi.runfile import RunWriter, open_run, recover
 from stsyn_mpi.runfile.schema import COLUMNS, SCHEMA_VERSION
 from stsyn_mpi.simulation.delays import parse_delay
 
@@ -104,6 +104,11 @@ def test_a_newer_schema_is_named(spoil):
         ("config", "{"),
         ("config", '{"lr": NaN}'),
         ("config", "[" * 100_000),
+        ("clock", "sun"),
+        ("clock", 1),
+        ("writer_host", np.bytes_(b"\xff")),
+        ("writer_host", np.array(b"a\0b")),
+        ("hosts", np.array(b"\xff")),
     ],
 )
 def test_wrong_attributes(spoil, attribute, value):
@@ -167,6 +172,27 @@ def test_declared_sizes_are_not_believed(spoil, change):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 16 * 2**20
+
+
+def test_a_run_without_workers_is_refused(spoil):
+    def change(file):
+        for column in COLUMNS:
+            if len(column.axes) > 1:
+                options = {"shape": (20, 0), "maxshape": (None, None), "chunks": (1, 1)}
+                replace(file, column.name, dtype=column.dtype, **options)
+        replace(file, "worker", shape=(0,), dtype="i8")
+
+    path = spoil(change)
+    for read in (open_run, recover):
+        with pytest.raises(InputError, match="it has no worker"):
+            read(path)
+
+
+@pytest.mark.parametrize("seconds", [1e200, np.inf, np.nan, -1.0])
+def test_times_that_are_none_are_not_replayed(spoil, seconds):
+    path = spoil(lambda file: file["updates/work_s"].__setitem__(5, seconds))
+    with pytest.raises(InputError, match="an update time is no duration"):
+        parse_delay(f"trace:file={path}", 0, None)
 
 
 def pretend_workers(file):
@@ -301,3 +327,14 @@ def test_a_row_lost_with_its_node_cuts_the_run(spoil):
 def test_an_unknown_column_is_a_programming_error(sound):
     with open_run(sound) as run, pytest.raises(KeyError):
         run["accuracy"]
+
+
+def test_superseded_updates_without_their_scale(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(path, n_rounds=4, state="stopped")
+    RunWriter.resume(path, 2, {}).close()
+    with h5py.File(path, "r+") as file:
+        del file["superseded/1/updates/update"]
+    for again in (recover, lambda name: RunWriter.resume(name, 1, {})):
+        with pytest.raises(InputError, match="update is missing"):
+            again(path)
