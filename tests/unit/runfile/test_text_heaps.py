@@ -3,14 +3,13 @@
 import shutil
 
 import pytest
-from nursery import RUN_ID, checkpoint
 from small_data import arrays, source_of
 from synthetic_run import write_run
 
 from stsyn_mpi.datasets import open_dataset
 from stsyn_mpi.datasets.writer import write_data_file
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.runfile import CheckpointWriter, load_checkpoint, open_run
+from stsyn_mpi.runfile import open_run
 from stsyn_mpi.text_heaps import has_endless_heap
 
 HEAP = b"GCOL"
@@ -18,10 +17,9 @@ HEAP = b"GCOL"
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A run file with a checkpoint, and a data file."""
+    """A run file and a data file; a checkpoint holds no such heap."""
     folder = tmp_path_factory.mktemp("sound")
     write_run(folder / "run.h5", n_rounds=3)
-    CheckpointWriter(folder / "run.h5", RUN_ID).save(checkpoint(2, 5))
     write_data_file(folder / "data.h5", source_of(arrays()))
     return folder
 
@@ -29,7 +27,6 @@ def sound(tmp_path_factory):
 READERS = {
     "run.h5": lambda folder: open_run(folder / "run.h5").close(),
     "data.h5": lambda folder: open_dataset(folder / "data.h5").close(),
-    "run.checkpoints/*.h5": lambda folder: load_checkpoint(folder / "run.h5", RUN_ID),
 }
 HARM = {
     "no size": (0, bytes(8)),
