@@ -24,6 +24,7 @@ _UNIT_SECONDS = {
 }
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)")
 _CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]+)?)")
+_MOST_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
@@ -174,6 +175,8 @@ def parse_duration(text: str | float, where: str = "duration") -> float:
     """
     word = str(text).strip().lower()
     seconds = math.nan
+    # The patterns take a time that grows with the square of a long row of digits.
+    word = word if len(word) <= _MOST_CHARACTERS else ""
     if match := _DURATION.fullmatch(word):
         unit = _UNIT_SECONDS.get(match[2] or "s", math.nan)
         seconds = float(match[1]) * unit

@@ -102,6 +102,8 @@ def require_hdf5(path: Path, kind: str = "run file") -> None:
         is_endless = signature == _SIGNATURE and has_endless_heap(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}") from error
     if signature != _SIGNATURE:
         raise InputError(f"{path} is no HDF5 file: a {kind} of stsyn_mpi is expected")
     if is_endless:

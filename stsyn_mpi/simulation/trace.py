@@ -78,7 +78,7 @@ def read_record(path: Path) -> Record:
     """
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return _read(path, 0, 0)
     return _read(path.absolute(), status.st_mtime_ns, status.st_size)
 

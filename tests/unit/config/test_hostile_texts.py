@@ -1,6 +1,7 @@
 """Texts made to exhaust or to confuse whoever reads them."""
 
 import json
+import time
 import tracemalloc
 
 import pytest
@@ -21,9 +22,19 @@ def refusal(function, *arguments):
     return line
 
 
-@pytest.mark.parametrize("text", [f"{DIGITS}:00:00", f"{'9' * 400}:00:00", DIGITS])
+@pytest.mark.parametrize(
+    "text", [f"{DIGITS}:00:00", f"{'9' * 400}:00:00", DIGITS, "9" * 500_000 + "!"]
+)
 def test_durations_beyond_all_numbers(text):
+    start = time.process_time()
     assert "must be a duration" in refusal(parse_duration, text)
+    # Patterns that go back and forth over the digits take minutes.
+    assert time.process_time() - start < 10
+
+
+def test_a_trace_whose_name_no_file_can_have():
+    config = TrainConfig(delay="trace:file=a\0b")
+    assert "cannot read 'a\\x00b'" in refusal(config.validate)
 
 
 @pytest.mark.parametrize("key", ["seed", "lr", "workers", "time-limit", "model"])
