@@ -49,8 +49,8 @@ test-mpi: $(VENV)/.installed-dev
 
 # Where there is a GPU; CUDA=cuda12|cuda13 chooses the CuPy that is installed for it.
 test-gpu: $(VENV)/.installed-dev
-	@! nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import cupy' 2>/dev/null || \
-	    $(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[$(CUDA)]'
+	@! nvidia-smi >/dev/null 2>&1 || $(BIN)/python -c 'import cupy, torch' 2>/dev/null || \
+	    $(PIP_INSTALL) $(WHEEL_$(MPI)) --editable '.[$(CUDA),torch]'
 	$(BIN)/pytest tests/gpu
 
 # Vectors above 2 GiB, which take 8 GiB of memory: no part of test.

@@ -103,7 +103,6 @@ class Checkpointer:
         self._release = None
         failure, self._failure = self._failure, None
         if failure is not None:
-            self._n_saved = 0
             self._complain(failure)
 
     def save_now(self, moment: RunMoment) -> None:
@@ -123,6 +122,7 @@ class Checkpointer:
                 self._complain(failure)
 
     def _complain(self, failure: RunFailure) -> None:
+        self._n_saved = 0
         if self._terms.stops_when_full:
             raise failure
         self._warn(f"{failure}; the run goes on (--full-disk go-on)")
@@ -147,5 +147,7 @@ class Checkpointer:
                 self._writer.save(checkpoint)
             except RunFailure as failure:
                 self._failure = failure
-            finally:
-                self._is_idle.set()
+            except Exception as error:
+                # This thread must live on: at the end of the run it is waited for.
+                self._failure = RunFailure(f"checkpoint failed: {error!r}")
+            self._is_idle.set()
