@@ -136,10 +136,9 @@ class HostImages:
 
     def prefetch(self, key: Hashable, rows: np.ndarray) -> None:
         """Gather into pinned memory, and copy beside what is being computed."""
+        # The copy of a batch that nobody took may still read this pinned memory. What
+        # it brings over is overwritten by the copy that follows it.
         seat = self._other
-        if seat.arrival is not None:
-            # A batch that nobody took: its copy may still read the pinned memory.
-            seat.arrival.wait()
         for source, host in zip((self._images, self._labels), seat.host, strict=True):
             np.take(source, rows, axis=0, out=host, mode="clip")
         with self._backend.aside():

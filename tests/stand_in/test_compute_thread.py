@@ -6,25 +6,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from stsyn_mpi.arrays import select_backend
 from stsyn_mpi.models import build_model
 from stsyn_mpi.training.local_sgd import LocalTrainer, Task, TrainerParts
 from stsyn_mpi.training.optimizers import build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
 
 N_UPDATES, WAIT_S = 5, 30.0
+RNG = np.random.default_rng(11)
+IMAGES, LABELS = RNG.random((40, 3, 3, 1), dtype=np.float32), RNG.integers(0, 4, 40)
 WAITS = ("synchronise stream", "synchronise event", "blocking read", "blocking copy")
 
 
 @pytest.fixture
 def trainer(gpu):
-    rng = np.random.default_rng(11)
-    images = rng.random((40, 3, 3, 1), dtype=np.float32)
     model = build_model("softmax", gpu, (3, 3, 1), 4)
     parts = TrainerParts(
         backend=gpu,
         model=model,
         optimizer=build_optimizer(gpu, model.n_params, 0.9),
-        sampler=BatchSampler(gpu, images, rng.integers(0, 4, 40), 8, 5, 2),
+        sampler=BatchSampler(gpu, IMAGES, LABELS, 8, 5, 2),
         delay=SimpleNamespace(draw=lambda *key: 0.0),
         faults=SimpleNamespace(before_update=lambda *key: None),
         learning_rate=lambda round_index: 0.1,
@@ -34,12 +35,15 @@ def trainer(gpu):
     return trainer
 
 
-def work(trainer):
+def work(trainer, round_index=0):
     """Complete a task of some updates and return its report."""
     slot = trainer.buffers.reserve_inbox()
     trainer.buffers.vectors[slot][...] = 0.0
     trainer._parts.backend.synchronise()
-    assert trainer.begin(Task(0, N_UPDATES, True, 0), 0.0)
+    for _ in range(int(WAIT_S / 0.01)):
+        if trainer.begin(Task(round_index, N_UPDATES, True, 0), 0.0):
+            break
+        trainer.wake.hear(0.01)
     for _ in range(int(WAIT_S / 0.01)):
         if trainer.buffers.n_updates == N_UPDATES:
             return trainer.halt(wants_upload=True)
@@ -80,3 +84,35 @@ def test_losses_are_read_once(trainer, calls):
     reads = [c for c in calls if c.what in ("blocking read", "blocking copy")]
     assert len(reads) == 1
     assert reads[0].thread != "compute"
+
+
+def test_warm_up_is_over_when_the_thread_starts(calls, trainer):
+    own = [c.what for c in calls if c.thread != "compute"]
+    assert own[-2:] == ["record event", "synchronise event"]
+
+
+def test_loss_sums_are_those_of_their_own_task(trainer):
+    trainer.start()
+    sampler, model = trainer._parts.sampler, trainer._parts.model
+    for round_index in range(4):
+        report = work(trainer, round_index)
+        trainer.cancel()
+        assert report.loss_sum == pytest.approx(
+            expected_losses(sampler, model, round_index), rel=1e-5
+        )
+        trainer.buffers.end_send(report.slot)
+
+
+def expected_losses(sampler, model, round_index):
+    """Return the sum of the losses of updates from zeros, in double precision."""
+    params, velocity, total = np.zeros(model.n_params), 0.0, 0.0
+    twin = build_model("softmax", select_backend("cpu"), (3, 3, 1), 4)
+    gradient = np.empty(model.n_params, np.float32)
+    for index in range(N_UPDATES):
+        rows = sampler._draw_rows(2, round_index, index)
+        images, labels = IMAGES[rows], LABELS[rows]
+        single = params.astype(np.float32)
+        total += float(twin.loss_and_gradient(single, images, labels, gradient))
+        velocity = 0.9 * velocity + gradient.astype(np.float64)
+        params = params - 0.1 * velocity
+    return total
