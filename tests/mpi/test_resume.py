@@ -68,6 +68,7 @@ def uninterrupted(start, tmp_path):
     return train
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("options", SCHEMES, ids=["nesterov", "adam", "stsyn"])
 def test_killed_and_resumed_is_the_same_run_bit_for_bit(
     start, tmp_path, uninterrupted, options
@@ -116,6 +117,7 @@ def test_signals_and_time_limits_make_a_chain(start, tmp_path, uninterrupted):
         np.testing.assert_array_equal(run.final_params(), whole.final_params())
 
 
+@pytest.mark.once
 def test_a_finished_run_takes_more_rounds(start_alone, tmp_path):
     path = tmp_path / "run.h5"
     options = ("--out", path, "-K", 1, "-U", 1, "--model", "softmax", "--rounds", 3)
@@ -130,6 +132,7 @@ def test_a_finished_run_takes_more_rounds(start_alone, tmp_path):
         assert run.config["rounds"] == 5
 
 
+@pytest.mark.once
 def test_a_damaged_checkpoint_is_passed_over(start, tmp_path):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME)
@@ -145,6 +148,7 @@ def test_a_damaged_checkpoint_is_passed_over(start, tmp_path):
         check_whole(run)
 
 
+@pytest.mark.once
 def test_without_a_checkpoint_the_run_begins_anew(start, tmp_path):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME, "--checkpoint-every", "1h")
@@ -159,6 +163,7 @@ def test_without_a_checkpoint_the_run_begins_anew(start, tmp_path):
         assert run.attributes["n_superseded"] == left
 
 
+@pytest.mark.once
 def test_too_few_workers_left_end_the_run_and_all_resume_it(start, tmp_path, openmpi):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME, "--min-workers", 3)
@@ -175,6 +180,7 @@ def test_too_few_workers_left_end_the_run_and_all_resume_it(start, tmp_path, ope
         check_whole(run)
 
 
+@pytest.mark.once
 def test_a_run_that_raised_goes_on_where_it_was(start, tmp_path):
     path = tmp_path / "run.h5"
     fault = "raise:worker=1,round=5,update=1"
@@ -199,6 +205,7 @@ def finished(tmp_path_factory):
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -222,6 +229,7 @@ def test_what_would_be_another_run_is_refused(
     assert path.read_bytes() == before
 
 
+@pytest.mark.once
 def test_another_number_of_ranks_is_refused(start, tmp_path):
     path = tmp_path / "run.h5"
     first = ("--out", path, "-U", 1, "--model", "softmax", "--rounds", 1)
@@ -231,6 +239,7 @@ def test_another_number_of_ranks_is_refused(start, tmp_path):
     assert "it started 4 ranks, that is 3 workers" in job.errors
 
 
+@pytest.mark.once
 def test_what_is_no_run_of_real_ranks_is_refused(start_alone, tmp_path, finished):
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
@@ -247,6 +256,7 @@ def test_what_is_no_run_of_real_ranks_is_refused(start_alone, tmp_path, finished
         assert len(job.errors.splitlines()) == 1
 
 
+@pytest.mark.once
 def test_force_replaces_the_checkpoints_too(start_alone, tmp_path):
     path = tmp_path / "run.h5"
     first = ("--out", path, "-U", 1, "--model", "softmax")
