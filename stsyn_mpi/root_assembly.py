@@ -52,7 +52,6 @@ def build_root(
     first_model = backend.empty(len(initial))
     params = initial if checkpoint is None else checkpoint.params
     first_model[...] = backend.to_device(params)
-    evaluation(first_model)
     server_step = build_server_step(config.server_step, backend, len(initial))
     first_round = 0 if checkpoint is None else checkpoint.n_rounds
     coordinator = build_coordinator(job, config.alive_interval, first_round=first_round)

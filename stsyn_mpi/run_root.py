@@ -65,6 +65,8 @@ def run_root(
     try:
         job = assemble(config, world.n_workers, seat.backend, make_model)
         evaluation, initial = build_evaluation(job)
+        # The first one allocates, and makes all there is to make.
+        evaluation(job.backend.to_device(initial))
     except (InputError, MemoryError) as error:
         complaint = complaint_of(error)
     startup.agree(world, complaint)

@@ -150,7 +150,9 @@ def _prepare(
 ) -> tuple[Job, DelayLaw]:
     if config.workers is None:
         raise InputError("--workers is missing: say how many to simulate, as in -M 20")
-    backend = select_backend(config.validate().device)
+    # Many simulations may run at once: a GPU is for the one that asks for it.
+    device = config.validate().device
+    backend = select_backend("cpu" if device == "auto" else device)
     with np.errstate():
         backend.activate()
     job = assemble(config, config.workers, backend, make_model)

@@ -79,6 +79,7 @@ def run_worker(
     try:
         job = assemble(config, world.n_workers, seat.backend, make_model)
         trainer, n_params = build_trainer(job, worker_of(world.rank))
+        trainer.warm_up()
     except (InputError, MemoryError) as error:
         complaint = complaint_of(error)
     startup.agree(world, complaint)
@@ -95,7 +96,6 @@ def run_worker(
         signals,
         tells_updates=job.config.record_updates,
     )
-    trainer.warm_up()
     startup.start_together(world)
     _work(worker)
     return EXIT_DONE

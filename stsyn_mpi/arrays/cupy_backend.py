@@ -70,7 +70,9 @@ class CupyBackend(CupyVectors, CupyLayers):
     def __init__(self, index: int) -> None:
         properties = cupy.cuda.runtime.getDeviceProperties(index)
         self.device_name = f"gpu {index}: {properties['name'].decode()}"
-        self.device_id = properties["uuid"].hex()
+        # CuPy cuts the UUID at its first zero byte: alone it may be short, or empty.
+        place = cupy.cuda.runtime.deviceGetPCIBusId(index)
+        self.device_id = f"{place} {properties['uuid'].hex()}"
         self._device = cupy.cuda.Device(index)
         self._lane = _Lane()
         self._kernels = Kernels()
@@ -92,7 +94,10 @@ class CupyBackend(CupyVectors, CupyLayers):
 
     def to_device(self, host: np.ndarray) -> Array:
         """Copy ``host`` to the GPU and wait for it."""
-        array = cupy.asarray(np.ascontiguousarray(host))
+        # `asarray` would keep a pinned copy of it in a pool for ever.
+        array = cupy.empty(host.shape, host.dtype)
+        if host.size:
+            array.set(np.ascontiguousarray(host))
         self.synchronise()
         return array
 
@@ -155,8 +160,13 @@ class CupyBackend(CupyVectors, CupyLayers):
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Launch to the thread's other stream."""
-        with self._lane.side:
+        # Not `with side`: CuPy restores what a `with` before had set, and not `use`.
+        lane = self._lane
+        lane.side.use()
+        try:
             yield
+        finally:
+            lane.stream.use()
 
     def follow(self, mark: Mark) -> None:
         """Let the thread's stream wait for the event of ``mark``, on the device."""

@@ -12,6 +12,8 @@ from stsyn_mpi.arrays.scratch import Scratch
 
 _ROWS_OF_A_SLICE = 8
 _MOST_SLICES = 256
+_TF32_TENSOR_OP_MATH = 3
+"""Of cuBLAS's cublasMath_t; CuPy has no name for it."""
 
 
 def allow_tf32() -> None:
@@ -22,7 +24,7 @@ def allow_tf32() -> None:
     from cupy_backends.cuda.libs import cublas as library
 
     handle = cupy.cuda.get_cublas_handle()
-    library.setMathMode(handle, library.CUBLAS_TF32_TENSOR_OP_MATH)
+    library.setMathMode(handle, _TF32_TENSOR_OP_MATH)
 
 
 class CupyLayers:

@@ -19,7 +19,8 @@ def count_gpus() -> tuple[int, str]:
     """
     try:
         import cupy
-    except ImportError as error:
+    # Where it cannot make the folder of its kernels, it raises OSError.
+    except (ImportError, OSError) as error:
         return 0, f"cupy cannot be imported ({_first_line(error)}): {_HINT}"
     try:
         n_gpus = int(cupy.cuda.runtime.getDeviceCount())

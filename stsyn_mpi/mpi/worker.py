@@ -1,6 +1,7 @@
 """A worker: the main thread talks MPI, the compute thread runs local updates."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 
 from mpi4py import MPI
@@ -81,6 +82,7 @@ class Worker:
         self._control = wire.new_buffer()
         self._control_request: MPI.Request | None = None
         self._incoming: _Incoming | None = None
+        self._announced: deque[_Incoming] = deque()
         self._task: Task | None = None
         self._closed = -1
         self._reported = 0
@@ -196,8 +198,6 @@ class Worker:
 
     def _expect_model(self) -> None:
         message = self._control
-        if self._incoming is not None:
-            raise RuntimeError("a second model before the first was taken")
         task = Task(
             round=wire.whole(message, Field.ROUND),
             target_updates=wire.whole(message, Field.TARGET_UPDATES),
@@ -206,7 +206,11 @@ class Worker:
             payload=Payload(wire.whole(message, Field.PAYLOAD_KIND)),
             first_update=wire.whole(message, Field.FIRST_UPDATE),
         )
-        self._incoming = _Incoming(task)
+        # A model has left the root before it is here, on the device: where its round
+        # was halted meanwhile, the next one may be announced.
+        self._announced.append(_Incoming(task))
+        if self._incoming is None:
+            self._incoming = self._announced.popleft()
 
     def _answer_halt(self, round_index: int, wants_upload: bool) -> None:
         """Answer once and at once, also where the model has not arrived yet."""
@@ -243,7 +247,7 @@ class Worker:
             self._task, self._reported = incoming.task, 0
         else:
             return
-        self._incoming = None
+        self._incoming = self._announced.popleft() if self._announced else None
 
     def _progress_sends(self) -> None:
         self._outbox.progress()

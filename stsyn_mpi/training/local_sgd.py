@@ -124,6 +124,8 @@ class LocalTrainer:
         self._cancel = threading.Event()
         self._is_halted = False
         self._tasks: queue.SimpleQueue[tuple[Task, Lease] | None] = queue.SimpleQueue()
+        self._is_warm = threading.Event()
+        self._warm_up_error: BaseException | None = None
         self._rows = np.zeros((64, len(ROW_FIELDS)))
         # As the parameters: an update reads one sum of losses and writes the other.
         self._loss_sums = backend.zeros(2)
@@ -138,18 +140,26 @@ class LocalTrainer:
 
     def start(self) -> None:
         """Start the compute thread; from now on the worker waits for a model."""
+        if not self._thread.is_alive():
+            self._thread.start()
         self._free_since_t = time.perf_counter()
-        self._thread.start()
 
     def warm_up(self) -> None:
-        """Run one gradient on zeros, outside any clock."""
-        parts, vectors = self._parts, self.buffers.vectors
-        params = vectors[0]
-        params[...] = 0.0
-        parts.optimizer.reset()
-        self._local_update.step(0, 0, params, vectors[1], 0.0)
-        parts.optimizer.reset()
-        parts.backend.synchronise()
+        """Start the compute thread, and have it make all that an update needs.
+
+        What is made once, as kernels and workspace are, is made outside any clock, and
+        in the thread that will use it.
+
+        Raises
+        ------
+        MemoryError
+            If model and batch do not fit.
+        """
+        self._tasks.put(None)
+        self.start()
+        self._is_warm.wait()
+        if self._warm_up_error is not None:
+            raise self._warm_up_error
 
     # Main thread
 
@@ -256,13 +266,32 @@ class LocalTrainer:
     def _run(self) -> None:
         try:
             self._parts.backend.activate()
-            while (item := self._tasks.get()) is not None:
+            while True:
+                item = self._tasks.get()
+                if item is None:
+                    self._rehearse()
+                    continue
                 self._work(*item)
                 self.buffers.acknowledge()
                 self.wake.ring()
         except BaseException:
             self.failure = traceback.format_exc()
             self.wake.ring()
+
+    def _rehearse(self) -> None:
+        """Run updates on zeros that leave nothing behind."""
+        try:
+            parts, vectors = self._parts, self.buffers.vectors
+            vectors[0][...] = 0.0
+            for index in range(2):
+                parts.optimizer.reset()
+                loss = self._local_update.step(0, index, vectors[0], vectors[1], 0.0)
+                self._add_loss(index, loss)
+                parts.backend.synchronise()
+            parts.optimizer.reset()
+        except BaseException as error:
+            self._warm_up_error = error
+        self._is_warm.set()
 
     def _work(self, task: Task, lease: Lease) -> None:
         """Update after update until the halt, or the target where work stops there."""

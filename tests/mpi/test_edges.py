@@ -37,7 +37,8 @@ main()
 """
 BEFORE_ROUND_0 = """
 if rank == 2:
-    LocalTrainer.warm_up = lambda self: {act}()
+    from stsyn_mpi.mpi import startup
+    startup.start_together = lambda world: {act}()
 """
 AT_THE_END = """
 if rank == 2:

@@ -100,7 +100,9 @@ def test_vectors_arrive_as_they_left(train, gpus, how, options):
 def test_a_model_of_many_messages(train, gpus):
     gpus(1)
     model = ("--model", "mlp:hidden=1500x1000", "--batch-size", 4)
-    run = train(2, "-U", 1, "--rounds", 2, *model, "--gpu-direct", "off")
+    # The slower ones are halted while a model is on its way, and get the next at once.
+    options = ("-K", 1, "-U", 1, "--rounds", 12, "--eval-every", 0, "--lr", 0.01)
+    run = train(3, *options, *model, "--gpu-direct", "off")
     assert run.final_params().size * 4 > 6 << 20
     check_rule(run)
 
@@ -113,9 +115,17 @@ def test_images_that_do_not_fit_stay_on_the_host(train, gpus):
 
 
 @pytest.mark.once
-def test_too_little_memory_is_one_line(start, gpus, tmp_path):
-    gpus(1, STAND_IN_MEMORY_BYTES=10_000)
-    job = start(3, "--out", tmp_path / "run.h5", *SMALL)
+@pytest.mark.parametrize(
+    ("n_bytes", "options"),
+    [
+        (10_000, SMALL),
+        # Images, batch and parameters fit, the activations do not.
+        (900_000, ("--model", "mlp:hidden=64", "--batch-size", 2048)),
+    ],
+)
+def test_too_little_memory_is_one_line(start, gpus, tmp_path, n_bytes, options):
+    gpus(2, STAND_IN_MEMORY_BYTES=n_bytes)
+    job = start(3, "--out", tmp_path / "run.h5", *options)
     assert job.wait() == 2
     assert "need more memory than there is" in job.errors
     assert "Traceback" not in job.errors

@@ -52,7 +52,7 @@ def work(trainer, round_index=0):
     pytest.fail("the compute thread did not get there")
 
 
-def test_thread_chooses_device_and_stream_before_all_else(trainer, calls):
+def test_thread_chooses_device_and_stream_before_all_else(calls, trainer):
     trainer.start()
     work(trainer)
     compute = [c for c in calls if c.thread == "compute"]
@@ -86,9 +86,10 @@ def test_losses_are_read_once(trainer, calls):
     assert reads[0].thread != "compute"
 
 
-def test_warm_up_is_over_when_the_thread_starts(calls, trainer):
-    own = [c.what for c in calls if c.thread != "compute"]
-    assert own[-2:] == ["record event", "synchronise event"]
+def test_warm_up_is_complete_and_made_by_the_compute_thread(calls, trainer):
+    compute = [c for c in calls if c.thread == "compute"]
+    assert [c.what for c in compute[-2:]] == ["record event", "synchronise event"]
+    assert {"momentum_step", "gemm"} <= {c.name for c in compute}
 
 
 def test_loss_sums_are_those_of_their_own_task(trainer):

@@ -203,12 +203,20 @@ def test_memory_is_limited_and_its_use_is_known(cupy, monkeypatch):
         cupy.empty(8193, "uint8")
 
 
+def test_leaving_a_with_forgets_what_use_had_set(cupy):
+    with cupy.cuda.Stream(non_blocking=True):
+        pass
+    with pytest.raises(RuntimeError, match=r"has not called Stream\.use"):
+        cupy.zeros(3)
+
+
 def test_freed_memory_is_handed_out_while_another_stream_still_reads_it(cupy):
-    other = cupy.cuda.Stream(non_blocking=True)
+    own, other = cupy.cuda.get_current_stream(), cupy.cuda.Stream(non_blocking=True)
     array = cupy.asarray(ONES, blocking=True)
     address = array.data.ptr
-    with other:
-        late = array + 1
+    other.use()
+    late = array + 1
+    own.use()
     early = array + 1
     del array
     fresh = cupy.asarray(5 * ONES)

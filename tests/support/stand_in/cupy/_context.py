@@ -14,6 +14,7 @@ class _Chosen(threading.local):
         self.device = None
         self.streams = {}
         self.before = []
+        self.stacks = {}
 
 
 _chosen = _Chosen()
@@ -61,13 +62,16 @@ def set_stream(device, stream):
     _chosen.streams[device] = stream
 
 
+# As in CuPy: leaving a ``with`` restores what the ``with`` around it had set, at last
+# the null stream, whatever ``use`` had set in between.
 def push_stream(device, stream):
-    _chosen.before.append(_chosen.streams.get(device))
+    _chosen.stacks.setdefault(device, [None]).append(stream)
     _chosen.streams[device] = stream
 
 
 def pop_stream(device):
-    _chosen.streams[device] = _chosen.before.pop()
+    _chosen.stacks[device].pop()
+    _chosen.streams[device] = _chosen.stacks[device][-1]
 
 
 def _thread():
