@@ -27,7 +27,7 @@ _SAME_SIGNAL_SECONDS = 0.5
 _TERMINATE_SECONDS = 2.0
 _LINGER_SECONDS = 15.0
 _POLL_SECONDS = 0.2
-_SEARCH_POLLS = 100
+_EARLY_POLLS = 100
 _REAP_SECONDS = 0.01
 _MPI_SEGMENT = re.compile(
     r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
@@ -107,8 +107,8 @@ class _Supervisor:
                 code = process.wait(_POLL_SECONDS)
                 return code if code >= 0 else 128 - code
             n_polls += 1
-            is_sought = self.root is None and n_polls < _SEARCH_POLLS
-            if is_sought or n_polls.bit_count() == 1:
+            # Ranks map their shared memory some time after they have started.
+            if n_polls < _EARLY_POLLS or n_polls.bit_count() == 1:
                 self._look_at_job()
             self.ending = self.ending or self._is_lingering()
         self._look_at_job()

@@ -18,7 +18,14 @@ N_RANKS = 3
 SUPERVISOR = """
 import sys
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
+from stsyn_mpi.mpi import supervisor
 from stsyn_mpi.mpi.supervisor import supervise
+look = supervisor._Supervisor._look_at_job
+def look_and_tell(self):
+    look(self)
+    with open(sys.argv[-2] + "/looks", "a") as file:
+        file.write("x")
+supervisor._Supervisor._look_at_job = look_and_tell
 ulfm, *argv = sys.argv[1:]
 sys.exit(supervise(*mpirun_command(find_mpirun(), 3, argv, ulfm=ulfm == "ulfm")))
 """
@@ -79,6 +86,12 @@ def rank_pids(folder: Path) -> list[int]:
     return [int(path.read_text()) for path in folder.glob("*.pid")]
 
 
+def n_looks(folder: Path) -> int:
+    """Return how often the supervisor has looked at its job."""
+    looks = folder / "looks"
+    return looks.stat().st_size if looks.exists() else 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_first_signal_reaches_every_rank_once_as_a_request_to_stop(
     start, tmp_path, number
@@ -115,6 +128,9 @@ def test_a_killed_launcher_leaves_no_rank_and_no_shared_memory(start, tmp_path):
     pids = rank_pids(tmp_path)
     segments = shared_memory_of(pids)
     assert segments
+    # A look that has begun by now is over at the next but one.
+    seen = n_looks(tmp_path)
+    wait_until(lambda: n_looks(tmp_path) >= seen + 2, "the supervisor to look")
     # Stopped ranks do not leave by themselves when their launcher is gone.
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
