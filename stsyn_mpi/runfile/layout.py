@@ -21,7 +21,7 @@ from stsyn_mpi.runfile.schema import (
     UPDATE_COLUMNS,
     Column,
     RunState,
-    WorkerStatus,
+    status_flags,
 )
 
 _ROUND_CHUNK = 512  # rows; 4 KiB of float64
@@ -161,9 +161,8 @@ def _describe(dataset: h5py.Dataset, unit: str, long_name: str) -> None:
 
 
 def _describe_status(dataset: h5py.Dataset) -> None:
-    names = [status.name.lower().replace("_", "-") for status in WorkerStatus]
-    dataset.attrs["flag_values"] = np.array(list(WorkerStatus), dtype=np.int8)
-    dataset.attrs["flag_meanings"] = " ".join(names)
+    for name, value in status_flags().items():
+        dataset.attrs[name] = value
 
 
 def _create_scalars(file: h5py.File) -> None:

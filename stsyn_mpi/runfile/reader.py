@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ from stsyn_mpi.runfile.tables import (
     no_updates,
     updates_table,
 )
+from stsyn_mpi.runfile.views import RunViews
 
 _INDEX = np.dtype(np.int64)
 _LIFE_PHRASES = {
@@ -42,7 +44,7 @@ _LIFE_PHRASES = {
 }
 
 
-class Run:
+class Run(RunViews):
     """The committed rounds of one run file, as they stood when it was opened.
 
     Arrays are read when asked for. Close it, or use it in a ``with``.
@@ -149,6 +151,18 @@ class Run:
         with guarded.one_line(self.path):
             table = updates_table(self.file, self.schema_version)
             return no_updates() if table is None else table.read_all(len(table.scale))
+
+    @property
+    def has_updates(self) -> bool:
+        """Whether the run recorded its local updates."""
+        return guarded.has(self.file, "updates")
+
+    def update_pieces(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the columns of ``/updates``, some megabytes at a time."""
+        with guarded.one_line(self.path):
+            table = updates_table(self.file, self.schema_version)
+            if table is not None:
+                yield from table.pieces(0, len(table.scale))
 
     def events(self) -> list[str]:
         """Return the coordinator's events, JSON texts; empty if not recorded."""

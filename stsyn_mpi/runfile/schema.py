@@ -192,6 +192,13 @@ SCALARS: dict[str, str] = {
 }
 
 
+def status_flags() -> dict[str, object]:
+    """Return the attributes that explain the codes of ``worker_status``, as CF does."""
+    words = [status.name.lower().replace("_", "-") for status in WorkerStatus]
+    codes = np.array(list(WorkerStatus), dtype=np.int8)
+    return {"flag_values": codes, "flag_meanings": " ".join(words)}
+
+
 def reason_bytes(reason: str) -> bytes:
     """Return a reason as it is stored: whole characters, cut at 512 bytes."""
     return reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()

@@ -1,0 +1,183 @@
+"""A run as trace events, which Perfetto and Chrome's tracing draw: a track per rank.
+
+The format is Google's "Trace Event Format" (JSON): complete events ``X``, counters
+``C`` and names ``M``, times in microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from stsyn_mpi.analysis.export_tables import (
+    RoundSpan,
+    Table,
+    json_values,
+    pieces_of,
+    round_pieces,
+)
+from stsyn_mpi.analysis.summary import worker_hosts
+from stsyn_mpi.runfile.reader import Run
+
+_PROCESS = 1
+_ROOT_TRACK = 0
+_ROOT_COLUMNS = (
+    "round",
+    "wall_s",
+    "kth_arrival_s",
+    "collect_s",
+    "aggregate_s",
+    "n_uploaders",
+    "updates_used",
+    "test_accuracy",
+    "train_loss",
+)
+_COUNTERS = {"test_accuracy": "test accuracy", "train_loss": "training loss"}
+PLACEMENT = (
+    "A worker's updates stand where its round began on the root's clock; how long the "
+    "model was on its way is not in the picture, since clocks are not compared."
+)
+Event = dict[str, object]
+
+
+def write_trace(run: Run, span: RoundSpan, write: Callable[[str], object]) -> None:
+    """Write the JSON object of a trace.
+
+    Parameters
+    ----------
+    run : Run
+        An open run.
+    span : RoundSpan
+        The rounds wanted.
+    write : callable
+        Takes the text in pieces.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    about = {"run": str(run.path), "clock": run.clock, "placement": PLACEMENT}
+    head = {"displayTimeUnit": "ms", "otherData": about}
+    write(json.dumps(head)[:-1] + ',"traceEvents":[')
+    separator = "\n"
+    for event in _events(run, span):
+        write(separator + json.dumps(event, separators=(",", ":")))
+        separator = ",\n"
+    write("\n]}\n")
+
+
+def _events(run: Run, span: RoundSpan) -> Iterator[Event]:
+    yield from _names(run)
+    starts = round_starts(run)
+    yield from _root_events(run, span, starts)
+    if run.has_updates:
+        yield from _worker_events(run, span, starts)
+
+
+def round_starts(run: Run) -> np.ndarray:
+    """Return when each round began on the root's clock, float64 (n_rounds,), seconds.
+
+    A round begins when the model before it is complete.
+    """
+    wall = run["wall_s"]
+    return np.concatenate([np.zeros(1), wall[:-1]])[: len(wall)]
+
+
+def _names(run: Run) -> Iterator[Event]:
+    yield _name("process_name", _ROOT_TRACK, {"name": run.path.name})
+    hosts = [str(run.attributes.get("writer_host", "")), *worker_hosts(run)]
+    for rank in range(run.n_workers + 1):
+        who = "root" if rank == _ROOT_TRACK else f"worker {rank - 1}"
+        at = f" on {hosts[rank]}" if hosts[rank] else ""
+        yield _name("thread_name", rank, {"name": who + at})
+        yield _name("thread_sort_index", rank, {"sort_index": rank})
+
+
+def _name(kind: str, rank: int, args: dict[str, object]) -> Event:
+    return {"ph": "M", "name": kind, "pid": _PROCESS, "tid": rank, "args": args}
+
+
+def _slice(
+    name: str, rank: int, start_s: float, duration_s: float, args: dict[str, object]
+) -> Event:
+    return {
+        "ph": "X",
+        "name": name,
+        "pid": _PROCESS,
+        "tid": rank,
+        "ts": _microseconds(start_s),
+        "dur": _microseconds(duration_s),
+        "args": args,
+    }
+
+
+def _microseconds(seconds: float) -> float:
+    return round(1e6 * seconds, 3)
+
+
+def _root_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
+    for first, stop in round_pieces(run, span):
+        columns = [json_values(run.column(n, first, stop)) for n in _ROOT_COLUMNS]
+        begun = starts[first:stop].tolist()
+        for start_s, *values in zip(begun, *columns, strict=True):
+            row = dict(zip(_ROOT_COLUMNS, values, strict=True))
+            yield from _round_events(row, start_s)
+
+
+def _round_events(row: dict[str, object], start_s: float) -> Iterator[Event]:
+    """Yield a round on the root's track, its phases within it, and what it came to."""
+    end_s = max(_seconds(row["wall_s"]), start_s)
+    counts = {name: row[name] for name in ("n_uploaders", "updates_used")}
+    title = f"round {row['round']}"
+    yield _slice(title, _ROOT_TRACK, start_s, end_s - start_s, counts)
+    waited_s = min(start_s + _seconds(row["kth_arrival_s"]), end_s)
+    collected_s = min(waited_s + _seconds(row["collect_s"]), end_s)
+    spent = {"aggregate_s": row["aggregate_s"]}
+    yield _slice("wait for the K-th", _ROOT_TRACK, start_s, waited_s - start_s, {})
+    yield _slice("collect", _ROOT_TRACK, waited_s, collected_s - waited_s, spent)
+    yield _slice("record", _ROOT_TRACK, collected_s, end_s - collected_s, {})
+    for name, title in _COUNTERS.items():
+        if row[name] is not None:
+            yield _counter(title, end_s, row[name])
+
+
+def _seconds(value: object) -> float:
+    return value if isinstance(value, float) else 0.0
+
+
+def _counter(name: str, t: float, value: object) -> Event:
+    ts = _microseconds(t)
+    return {"ph": "C", "name": name, "pid": _PROCESS, "ts": ts, "args": {"is": value}}
+
+
+def _worker_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
+    for rows in pieces_of(run, Table.UPDATES, span):
+        known = (rows["worker"] >= 0) & (rows["worker"] < run.n_workers)
+        begun = starts[rows["round"][known]] + rows["start_s"][known]
+        names = ("round", "worker", "injected_s", "work_s", "completed")
+        columns = [rows[name][known].tolist() for name in names]
+        for begin_s, *values in zip(begun.tolist(), *columns, strict=True):
+            yield from _update_events(begin_s, *values)
+
+
+def _update_events(
+    begin_s: float,
+    round_index: int,
+    worker: int,
+    injected_s: float,
+    work_s: float,
+    completed: int,
+) -> Iterator[Event]:
+    args: dict[str, object] = {"round": round_index}
+    if not np.isfinite([begin_s, injected_s, work_s]).all():
+        return
+    suffix = "" if completed else ", cancelled"
+    if injected_s > 0:
+        name = f"injected delay{suffix}"
+        yield _slice(name, worker + 1, begin_s, injected_s, args)
+    if work_s > 0:
+        name = f"update{suffix}"
+        yield _slice(name, worker + 1, begin_s + injected_s, work_s, args)

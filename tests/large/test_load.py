@@ -1,0 +1,81 @@
+"""Many ranks, many rounds, long files; `make test-large`, no part of `make test`."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import watched_rank
+from machine import available_gib
+from real_jobs import Job
+from synthetic_run import config_json
+
+from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.writer import RunWriter
+
+WAIT_S = 900
+TINY = {"model": "softmax", "batch_size": 8, "target_updates": 1, "eval_every": 10}
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(WAIT_S + 30)]
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """Train with watched ranks; return the run and what each rank held, root first."""
+    runs = []
+
+    def train(n_workers, rounds_watched, **options):
+        path = tmp_path / f"run-{n_workers}.h5"
+        script = [sys.executable, watched_rank.__file__, path, json.dumps(options)]
+        argv = [*map(str, script), *map(str, rounds_watched)]
+        n_ranks = n_workers + 1
+        job = Job(*mpirun_command(find_mpirun(), n_ranks, argv, ulfm=True), tmp_path)
+        try:
+            assert job.process.wait(WAIT_S) == 0, job.errors
+        finally:
+            job.end()
+        notes = [Path(f"{path}.{rank}.json") for rank in range(n_ranks)]
+        runs.append(open_run(path))
+        return runs[-1], [json.loads(note.read_text()) for note in notes]
+
+    yield train
+    for run in runs:
+        run.close()
+
+
+def ms_a_round(run):
+    return 1e3 * float(np.median(np.diff(run["wall_s"])))
+
+
+def test_two_hundred_ranks_on_one_machine(watched):
+    needed_gib = 16
+    if (available := available_gib()) < needed_gib:
+        pytest.skip(f"needs {needed_gib} GiB of memory, {available:.1f} are available")
+    _, [few, *_] = watched(7, [49], wait_for=4, rounds=50, **TINY)
+    run, [root, *workers] = watched(199, [49], wait_for=100, rounds=50, **TINY)
+    assert run.state == "done"
+    assert run.n_rounds == 50
+    assert not run["n_lost"].any()
+    assert (run["n_uploaders"] >= 100).all()
+    done, used, dropped = (run[f"updates_{n}"] for n in ("done", "used", "dropped"))
+    assert (done == used + dropped).all()
+    # What the root holds for a worker is buffers and records, not another process.
+    peak_mb, few_mb = (rank[-1]["peak_kb"] / 1e3 for rank in (root, few))
+    assert peak_mb < 2 * few_mb
+    print(f"\n200 ranks: {ms_a_round(run):.0f} ms a round, root {peak_mb:.0f} MB")
+    print(f"(8 ranks: {few_mb:.0f} MB); a worker {workers[0][-1]['peak_kb'] / 1e3:.0f}")
+
+
+def test_ten_thousand_rounds_hold_no_more_than_a_thousand(watched):
+    n_workers = 4
+    rounds_watched = [2000, 6000, 9990]
+    options = {"wait_for": 2, "rounds": 10_000, "checkpoint_every": 1.0, **TINY}
+    run, ranks = watched(n_workers, rounds_watched, **options)
+    assert run.n_rounds == 10_000
+    print(f"\n10,000 rounds: {ms_a_round(run):.2f} ms a round")
+    for rank, notes in enumerate(ranks):
+        first, _, last = notes
+        print(f"rank {rank}:", *(list(note.values()) for note in notes))

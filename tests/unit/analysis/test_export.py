@@ -1,0 +1,244 @@
+"""A run in the formats of other tools: the numbers are those of the run file."""
+
+import csv
+import json
+import os
+import socket
+import sys
+
+import numpy as np
+import pytest
+
+from stsyn_mpi.analysis import export_tables
+from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.schema import COLUMNS, ROUND_AXES, UPDATE_COLUMNS
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    """Let every table of these short runs be written in several pieces."""
+    monkeypatch.setattr(export_tables, "_PIECE_ELEMENTS", 24)
+
+
+@pytest.fixture
+def export(run_path, tmp_path, capsys):
+    """Export the run, and return the file that was written."""
+
+    def call(*arguments, path=run_path):
+        out = tmp_path / "out"
+        code = run_command(["export", str(path), "--out", str(out), *arguments])
+        captured = capsys.readouterr()
+        assert (code, captured.err) == (0, "")
+        assert captured.out == f"wrote {out}\n"
+        return out
+
+    return call
+
+
+@pytest.fixture
+def refused(run_path, capsys, tmp_path):
+    """Export in vain, and return the line that says why."""
+
+    def call(*arguments, path=run_path):
+        before = sorted(tmp_path.iterdir())
+        code = run_command(["export", str(path), *arguments])
+        captured = capsys.readouterr()
+        assert code == 2
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert sorted(tmp_path.iterdir()) == before
+        return captured.err
+
+    return call
+
+
+def read_csv(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(rows, name):
+    return np.array([float(row[name]) if row[name] else np.nan for row in rows])
+
+
+def test_csv_of_rounds_has_every_column_and_number(export, run_path):
+    rows = read_csv(export("--to", "csv"))
+    assert list(rows[0]) == [c.name for c in COLUMNS if c.axes == ROUND_AXES]
+    with open_run(run_path) as run:
+        for name in rows[0]:
+            np.testing.assert_array_equal(numbers(rows, name), run[name], name)
+
+
+def test_csv_of_workers_has_a_row_a_round_and_worker(export, run_path):
+    rows = read_csv(export("--to", "csv", "--table", "workers", "--rounds", "3:17"))
+    assert len(rows) == 14 * 8
+    assert [row["round"] for row in rows[::8]] == [str(j) for j in range(3, 17)]
+    assert [row["worker"] for row in rows[:8]] == [str(m) for m in range(8)]
+    with open_run(run_path) as run:
+        for name in ("worker_target_s", "worker_updates"):
+            expected = run[name][3:17].ravel()
+            np.testing.assert_array_equal(numbers(rows, name), expected)
+
+
+def test_what_was_not_recorded_is_empty(export, write):
+    rows = read_csv(export("--to", "csv"))
+    assert [row["test_loss"] == "" for row in rows] == [j % 2 == 1 for j in range(40)]
+
+
+def test_csv_to_standard_output_is_for_pipes(run_path, capfdbinary):
+    options = ["--to", "csv", "--rounds", "38:", "--out", "-"]
+    assert run_command(["export", str(run_path), *options]) == 0
+    lines = capfdbinary.readouterr().out.decode().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["round", "38", "39"]
+
+
+@pytest.mark.parametrize("table", ["rounds", "workers", "updates"])
+def test_parquet_is_the_same_table_with_types_and_units(export, run_path, table):
+    table = export_tables.Table(table)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found = parquet.read_table(export("--to", "parquet", "--table", table))
+    with open_run(run_path) as run:
+        span = export_tables.RoundSpan(0, run.n_rounds)
+        columns = export_tables.columns_of(run, table)
+        pieces = list(export_tables.pieces_of(run, table, span))
+    assert len(pieces) > 1 or table is export_tables.Table.UPDATES
+    assert found.column_names == [column.name for column in columns]
+    for column in columns:
+        expected = np.concatenate([piece[column.name] for piece in pieces])
+        field = found.schema.field(column.name)
+        assert field.metadata[b"units"] == column.unit.encode()
+        assert field.type.to_pandas_dtype() == np.dtype(column.dtype).type
+        missing = export_tables.is_missing(expected)
+        values = found[column.name]
+        np.testing.assert_array_equal(values.is_null().to_numpy(), missing)
+        np.testing.assert_array_equal(values.drop_null().to_numpy(), expected[~missing])
+    assert json.loads(found.schema.metadata[b"config"])["strategy"] == "stsyn"
+
+
+def test_json_has_all_tables_and_nothing_that_is_no_json(export, run_path):
+    text = export("--to", "json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found["state"] == "done"
+    assert found["config"]["strategy"] == "stsyn"
+    assert found["attributes"]["n_workers"] == 8
+    with open_run(run_path) as run:
+        assert [row["round"] for row in found["rounds"]] == run["round"].tolist()
+        walls = [row["wall_s"] for row in found["rounds"]]
+        assert walls == run["wall_s"].tolist()
+        updates = [row["worker_updates"] for row in found["rounds"]]
+        assert updates == run["worker_updates"].tolist()
+        assert found["rounds"][1]["test_loss"] is None
+        n_updates = len(run.updates()["round"])
+    assert len(found["updates"]) == n_updates
+    assert set(found["updates"][0]) == {column.name for column in UPDATE_COLUMNS}
+
+
+def trace_of(path):
+    found = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
+    return found["traceEvents"]
+
+
+def test_trace_has_a_named_track_per_rank(export):
+    names = {
+        event["tid"]: event["args"]["name"]
+        for event in trace_of(export("--to", "trace"))
+        if event["name"] == "thread_name"
+    }
+    assert sorted(names) == list(range(9))
+    assert names[0] == f"root on {socket.gethostname()}"
+    assert names[6] == "worker 5 on n1"
+
+
+def test_trace_shows_each_update_where_and_as_long_as_it_was(export, run_path):
+    events = trace_of(export("--to", "trace", "--rounds", "5:9"))
+    with open_run(run_path) as run:
+        starts = np.concatenate([[0.0], run["wall_s"]])
+        updates = run.updates()
+    is_shown = (updates["round"] >= 5) & (updates["round"] < 9)
+    wanted = np.flatnonzero(is_shown & (updates["work_s"] > 0))
+    shown = [e for e in events if e["ph"] == "X" and e["tid"] > 0]
+    work = [e for e in shown if e["name"].startswith("update")]
+    assert len(work) == len(wanted)
+    for event, i in zip(work, wanted, strict=True):
+        assert event["tid"] == updates["worker"][i] + 1
+        begin = starts[updates["round"][i]] + updates["start_s"][i]
+        assert event["ts"] == pytest.approx(1e6 * (begin + updates["injected_s"][i]))
+        assert event["dur"] == pytest.approx(1e6 * updates["work_s"][i], abs=2e-3)
+        is_cancelled = event["name"] == "update, cancelled"
+        assert is_cancelled != updates["completed"][i]
+    delayed_us = sum(e["dur"] for e in shown if e["name"].startswith("injected delay"))
+    assert delayed_us == pytest.approx(1e6 * updates["injected_s"][is_shown].sum())
+
+
+def test_slices_of_a_track_are_disjoint_or_nested(export):
+    """Viewers draw nonsense where slices of one track cross."""
+    by_track = {}
+    for event in trace_of(export("--to", "trace")):
+        if event["ph"] == "X":
+            span = (event["ts"], -event["dur"])
+            by_track.setdefault(event["tid"], []).append(span)
+    for spans in by_track.values():
+        open_ends = []
+        for start, minus_duration in sorted(spans):
+            end = start - minus_duration
+            while open_ends and open_ends[-1] <= start + 0.01:
+                open_ends.pop()
+            assert not open_ends or end <= open_ends[-1] + 0.01
+            open_ends.append(end)
+
+
+def test_trace_counts_accuracy_up_the_run(export, run_path):
+    events = trace_of(export("--to", "trace"))
+    counted = [e["args"]["is"] for e in events if e["name"] == "test accuracy"]
+    with open_run(run_path) as run:
+        accuracy = run["test_accuracy"]
+    assert counted == accuracy[np.isfinite(accuracy)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--to", "csv", "--rounds", "7"], "--rounds is '7'; FIRST:STOP is expected"),
+        (["--to", "csv", "--rounds", "3:41"], "has 40 rounds"),
+        (["--to", "csv", "--rounds", "9:9"], "has 40 rounds"),
+        (["--to", "json", "--table", "workers"], "--table workers fits csv and parq"),
+        (["--to", "parquet", "--out", "-"], "parquet needs a file"),
+        (["--to", "xml"], "'xml' is not one of 'csv', 'parquet', 'json', 'trace'"),
+    ],
+)
+def test_bad_options_are_one_line(refused, arguments, words):
+    assert words in refused(*arguments)
+
+
+def test_existing_files_stay_without_force(refused, export, run_path, tmp_path):
+    before = run_path.read_bytes()
+    kept = tmp_path / "out"
+    kept.write_text("mine")
+    assert "already exists" in refused("--to", "csv", "--out", str(kept))
+    itself = ["--out", str(run_path), "--force"]
+    assert "is the run file itself" in refused("--to", "json", *itself)
+    assert kept.read_text() == "mine"
+    assert run_path.read_bytes() == before
+    assert export("--to", "csv", "--force").read_text().startswith("round,")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(refused, tmp_path):
+    (tmp_path / "shut").mkdir(mode=0o500)
+    out = str(tmp_path / "shut" / "out.csv")
+    assert "read-only" in refused("--to", "csv", "--out", out)
+
+
+def test_no_round_and_no_updates_are_one_line(refused, write):
+    assert "no committed round" in refused("--to", "csv", path=write(n_rounds=0))
+
+
+def test_a_missing_library_is_named_with_its_extra(refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'stsyn-mpi[parquet]'" in refused("--to", "parquet")
+
+
+def test_a_run_that_goes_on_is_exported_as_far_as_it_goes(export, write):
+    path = write(n_rounds=6, state="running", close=False)
+    assert len(read_csv(export("--to", "csv", path=path))) == 6
