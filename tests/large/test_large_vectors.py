@@ -1,11 +1,11 @@
 """Vectors above 2 GiB between real ranks; `make test-large`, no part of `make test`."""
 
-import re
 import sys
 from pathlib import Path
 
 import device_double
 import pytest
+from machine import available_gib
 from real_jobs import Job
 
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
@@ -15,12 +15,6 @@ NEEDED_GIB = 8
 WAIT_S = 500
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(WAIT_S + 30)]
-
-
-def available_gib():
-    memory = Path("/proc/meminfo").read_text()
-    (kib,) = re.findall(r"^MemAvailable:\s+(\d+) kB$", memory, re.MULTILINE)
-    return int(kib) / 2**20
 
 
 @pytest.mark.parametrize("way", ["host", "staged"])

@@ -20,6 +20,10 @@ FLOAT32_RTOL = 1e-3
 of this; a sample or an update more or less is a multiple."""
 
 
+def assert_close(recorded, relived):
+    np.testing.assert_allclose(recorded, relived, rtol=FLOAT32_RTOL)
+
+
 def fresh_coordinator(config, n_samples=()):
     """Return a coordinator with the configuration of a run file."""
     sizes = SchemeTerms(
@@ -90,7 +94,7 @@ class Relived:
             first=command.first_update,
             at_base=command.payload is Payload.GRADIENT_SUM,
         )
-        np.testing.assert_allclose(event.loss_sum, losses, rtol=FLOAT32_RTOL)
+        assert_close(event.loss_sum, losses)
         is_change = command.payload is not Payload.PARAMETERS
         upload = change if is_change else base + change
         self._uploads[event.worker, event.round].append(upload)

@@ -35,7 +35,7 @@ def holdings(round_index):
         "round": round_index,
         "memory_kb": memory_kb("VmRSS"),
         "peak_kb": memory_kb("VmHWM"),
-        "files": len(os.listdir("/proc/self/fd")),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
         "requests": n_requests,
     }
 

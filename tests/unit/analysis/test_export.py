@@ -95,9 +95,9 @@ def test_csv_to_standard_output_is_for_pipes(run_path, capfdbinary):
 
 @pytest.mark.parametrize("table", ["rounds", "workers", "updates"])
 def test_parquet_is_the_same_table_with_types_and_units(export, run_path, table):
-    table = export_tables.Table(table)
     parquet = pytest.importorskip("pyarrow.parquet")
     found = parquet.read_table(export("--to", "parquet", "--table", table))
+    table = export_tables.Table(table)
     with open_run(run_path) as run:
         span = export_tables.RoundSpan(0, run.n_rounds)
         columns = export_tables.columns_of(run, table)
