@@ -25,6 +25,7 @@ COMMANDS = {
     "simulate": "Train under a virtual clock, in one process.",
     "compare": "Compare schemes on the same data, seeds and delays.",
     "report": "Summarise and plot a run file.",
+    "watch": "Follow a run that goes on.",
     "export": "Write a run file as CSV, Parquet, JSON or trace events.",
     "recover": "Make the file of a killed run open in every tool.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import uuid
 from unittest.mock import patch
 
@@ -13,9 +14,12 @@ from killed_runs import write_killed
 from rich.console import Console
 from synthetic_run import write_run
 
+from stsyn_mpi.analysis.export import FORMATS, export
+from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.plots import accuracy_curve
 from stsyn_mpi.analysis.report import print_summaries, summaries_json
 from stsyn_mpi.analysis.summary import summarise
+from stsyn_mpi.analysis.watch_view import ending, line, panel
 from stsyn_mpi.resuming import train_config
 from stsyn_mpi.runfile import RunWriter, open_run, recover
 from stsyn_mpi.simulation.delays import parse_delay
@@ -74,6 +78,24 @@ def report(path):
     return parts, curve
 
 
+def follow(path):
+    with open_run(path) as run:
+        look = look_at(run)
+    json.dumps(look.to_dict(), allow_nan=False)
+    console = Console(file=io.StringIO())
+    console.print(panel(look))
+    console.print(line(look), ending(look))
+
+
+def convert(path):
+    with open_run(path) as run:
+        for file_format in FORMATS:
+            out = path.with_name(f"out.{file_format}")
+            export(run, file_format, out=out, force=True)
+            if file_format in ("json", "trace"):
+                json.loads(out.read_text(), parse_constant=float)
+
+
 def mend(path):
     recover(path, path.with_name("mended.h5"), force=True)
     recover(path, force=True)
@@ -98,6 +120,8 @@ def replay(path):
 
 TARGETS = {
     "report": Target(seeds, mutate_hdf5, report),
+    "watch": Target(seeds, mutate_hdf5, follow),
+    "export": Target(seeds, mutate_hdf5, convert),
     "recover": Target(seeds, mutate_hdf5, mend),
     "resume": Target(seeds, mutate_hdf5, go_on),
     "configuration": Target(seeds, mutate_hdf5, go_on_as_configured),

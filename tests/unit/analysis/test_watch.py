@@ -1,0 +1,275 @@
+"""``stsyn-mpi watch`` of runs that go on, have ended, or lost their writer."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import writing_process
+from synthetic_run import config_json, draw_rounds, write_run
+
+from stsyn_mpi.analysis.look import look_at
+from stsyn_mpi.analysis.losses import loss_warning
+from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.schema import WorkerStatus
+from stsyn_mpi.runfile.writer import RunWriter
+
+WAIT_S = 60
+
+
+@pytest.fixture
+def watch(capsys):
+    def call(*arguments):
+        code = run_command(["watch", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@contextmanager
+def living_writer(path, n_rounds, mode="swmr"):
+    """A writer of its own process that has committed rounds and waits."""
+    command = [sys.executable, writing_process.__file__, str(path), mode]
+    writer = subprocess.Popen(
+        [*command, str(n_rounds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        for _ in range(n_rounds + 1):
+            assert writer.stdout.readline()
+        yield writer
+    finally:
+        writer.kill()
+        writer.communicate()
+
+
+@contextmanager
+def watching(path, **how):
+    command = [sys.executable, "-m", "stsyn_mpi", "watch", str(path)]
+    process = subprocess.Popen([*command, "--interval", "20ms"], text=True, **how)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_ended_run_is_told_at_once(watch, run_path):
+    code, out, err = watch(run_path)
+    assert (code, err) == (0, "")
+    assert out.startswith("round 40  time ")
+    assert out.endswith("\ndone: all rounds done\n")
+    assert "test accuracy" in out
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("done", 0), ("stopped", 0), ("failed", 1), ("lost", 1), ("interrupted", 1)],
+)
+def test_the_exit_code_says_how_the_run_ended(watch, write, state, code):
+    found, out, _ = watch(write(n_rounds=3, state=state))
+    assert found == code
+    assert out.splitlines()[-1].startswith(state)
+
+
+def test_it_follows_the_rounds_and_the_death_of_the_writer(tmp_path):
+    path = tmp_path / "run.h5"
+    with (
+        living_writer(path, 5) as writer,
+        watching(path, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout.readline().startswith("round 5 ")
+        assert process.poll() is None
+        writer.send_signal(signal.SIGKILL)
+        rest, _ = process.communicate(timeout=WAIT_S)
+    assert rest.splitlines()[-1].startswith("unfinished, its writer died (process")
+    assert process.returncode == 1
+
+
+def test_it_sees_new_rounds_and_the_end(tmp_path):
+    path = tmp_path / "run.h5"
+    writer = RunWriter.create(path, 8, config_json(rounds=6), {})
+    rows = draw_rounds(6)
+    writer.commit_round(next(rows)[0])
+    with watching(path, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline().startswith("round 1/6 ")
+        for n_rounds, (row, _) in enumerate(rows, 2):
+            writer.commit_round(row)
+            line = process.stdout.readline()
+            assert line.startswith(f"round {n_rounds}/6 ")
+        writer.set_state("stopped", "asked to")
+        writer.close()
+        rest, _ = process.communicate(timeout=WAIT_S)
+    assert rest.splitlines()[-1] == "stopped: asked to"
+    assert process.returncode == 0
+
+
+def test_ctrl_c_leaves_quietly(tmp_path):
+    path = tmp_path / "run.h5"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with living_writer(path, 2) as writer, watching(path, **pipes) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=WAIT_S)
+        assert writer.poll() is None
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_terminal_gets_a_bar_and_the_ending(tmp_path):
+    write_run(tmp_path / "run.h5", n_rounds=5)
+    master, slave = pty.openpty()
+    with watching(tmp_path / "run.h5", stdout=slave) as process:
+        os.close(slave)
+        shown = b""
+        while chunk := _read(master):
+            shown += chunk
+        assert process.wait(WAIT_S) == 0
+    os.close(master)
+    text = shown.decode()
+    assert "done: all rounds done" in text
+    assert "slowest" in text
+    assert "worker 7 on n1" in text
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other side is closed
+        return b""
+
+
+def test_json_is_one_object(watch, run_path):
+    code, out, _ = watch(run_path, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["n_rounds"], found["state"]) == (40, "done")
+    assert found["slowest"][0]["worker"] == 7
+    assert found["slowest"][0]["slowness"] == pytest.approx(3, rel=0.2)
+
+
+def test_a_run_without_a_round_is_watched_too(watch, write):
+    code, out, _ = watch(write(n_rounds=0, state="stopped"))
+    assert (code, out.splitlines()) == (0, ["round 0", "stopped"])
+
+
+def written(path, config, n_rounds=60, change=lambda row: row):
+    """Write a run that goes on, its rows changed."""
+    writer = RunWriter.create(path, 8, config, {})
+    for row, _ in draw_rounds(n_rounds):
+        writer.commit_round(change(row))
+    writer.close()
+    with open_run(path) as run:
+        return look_at(run), run.path
+
+
+def test_rate_and_time_left_follow_the_last_rounds(tmp_path):
+    def slower(row):
+        late = max(0, row["round"] - 9)
+        return row | {"wall_s": 0.1 * (row["round"] + 1) + 0.9 * late}
+
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, 8, config_json(rounds=100), {}) as writer:
+        for row, _ in draw_rounds(70):
+            writer.commit_round(slower(row))
+        with open_run(path) as run:
+            look = look_at(run)
+    # One round a second of late; the first ten took a tenth of that.
+    assert look.rounds_per_s == pytest.approx(1)
+    assert look.left_s == pytest.approx(30 - look.silence_s, abs=0.01)
+
+
+def test_the_time_limit_comes_first(tmp_path):
+    path = tmp_path / "run.h5"
+    config = config_json(rounds=10**6, time_limit=100.0)
+    with RunWriter.create(path, 8, config, {}) as writer:
+        for row, _ in draw_rounds(5):
+            writer.commit_round(row | {"wall_s": 1.0 + row["round"]})
+        with open_run(path) as run:
+            look = look_at(run)
+    assert look.left_s == pytest.approx(95 - look.silence_s, abs=0.01)
+
+
+def test_workers_that_are_away_are_named(watch, tmp_path):
+    def absent(row):
+        status = np.full(8, WorkerStatus.USED)
+        status[[2, 5]] = WorkerStatus.HUNG, WorkerStatus.LOST
+        return row | {"worker_status": status}
+
+    written(tmp_path / "run.h5", config_json(), 3, absent)
+    _, out, _ = watch(tmp_path / "run.h5")
+    assert "worker 2 hung, worker 5 lost" in out
+
+
+def test_a_loss_that_explodes_is_seen(watch, tmp_path):
+    def exploding(row):
+        return row | {"train_loss": 0.5 * 1.2 ** max(0, row["round"] - 30)}
+
+    written(tmp_path / "run.h5", config_json(), 50, exploding)
+    _, out, _ = watch(tmp_path / "run.h5")
+    assert "WARNING: the training loss has risen from 0.5 " in out
+
+
+def test_refused_uploads_are_seen(watch, tmp_path):
+    refusing = {"uploads_refused": 2}
+    written(tmp_path / "run.h5", config_json(), 3, lambda row: row | refusing)
+    _, out, _ = watch(tmp_path / "run.h5")
+    assert "WARNING: 6 uploads with NaN or inf were refused" in out
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_losses_that_fall_or_stay_are_no_explosion(seed):
+    rng = np.random.default_rng(seed)
+    falling = 2.3 * np.exp(-np.arange(300) / 40) + rng.exponential(0.05, 300)
+    noisy = 2.3 + rng.normal(0, 0.4, 300)
+    single = np.where(np.arange(300) == 299, 50.0, falling)
+    for losses in (falling, noisy, single, falling[:3], np.full(9, np.nan), []):
+        assert loss_warning(np.asarray(losses)) == ""
+
+
+def test_an_infinite_loss_is_told_from_its_first_round():
+    losses = np.array([2.0, 5.0, np.nan, np.inf, np.inf])
+    assert loss_warning(losses) == "the training loss is infinite since round 2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no.h5"], "cannot read no.h5: No such file"),
+        ([__file__], "is no HDF5 file: a run file of stsyn_mpi is expected"),
+    ],
+)
+def test_what_is_no_run_file_is_one_line(watch, arguments, words):
+    code, out, err = watch(*arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_bad_interval_is_one_line(watch, run_path):
+    for interval in ("soon", "0"):
+        code, _, err = watch(run_path, "--interval", interval)
+        assert code == 2
+        assert "--interval" in err
+
+
+def test_a_file_without_swmr_waits_for_its_end(watch, tmp_path):
+    with living_writer(tmp_path / "run.h5", 2, mode="plain"):
+        code, _, err = watch(tmp_path / "run.h5")
+    assert code == 2
+    assert "without SWMR: read it when its run has ended" in err
+
+
+def test_hostile_texts_do_not_steer_the_terminal(watch, tmp_path):
+    path = tmp_path / "run.h5"
+    hosts = ["head", *(["\x1b[2J"] * 8)]
+    write_run(path, n_rounds=3, hosts=hosts, state="failed")
+    _, out, _ = watch(Path(path))
+    assert "worker 7 on ?[2J" in out
+    assert "\x1b" not in out
