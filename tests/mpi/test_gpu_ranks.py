@@ -5,12 +5,16 @@ for is not there, so that numbers are right only where every wait is in its plac
 """
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
+from real_jobs import pids_of, rounds_of, wait_until
 from sequential import sequential_params
 
 from stsyn_mpi.arrays import count_gpus
+from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import WorkerStatus
 
 pytestmark = [
@@ -19,6 +23,8 @@ pytestmark = [
 ]
 
 SMALL = ("-U", 2, "--rounds", 5, "--model", "softmax", "--eval-every", 2)
+MANY_MESSAGES = ("--model", "mlp:hidden=1500x1000", "--batch-size", 4, "--lr", 0.01)
+MANY_MESSAGES += ("-U", 1, "--eval-every", 0)
 DELAY = ("--delay", "exponential:mean=5ms")
 
 
@@ -99,12 +105,36 @@ def test_vectors_arrive_as_they_left(train, gpus, how, options):
 
 def test_a_model_of_many_messages(train, gpus):
     gpus(1)
-    model = ("--model", "mlp:hidden=1500x1000", "--batch-size", 4)
     # The slower ones are halted while a model is on its way, and get the next at once.
-    options = ("-K", 1, "-U", 1, "--rounds", 12, "--eval-every", 0, "--lr", 0.01)
-    run = train(3, *options, *model, "--gpu-direct", "off")
+    run = train(3, "-K", 1, "--rounds", 12, *MANY_MESSAGES, "--gpu-direct", "off")
     assert run.final_params().size * 4 > 6 << 20
     check_rule(run)
+
+
+@pytest.mark.parametrize("root_device", ["cpu", "gpu"])
+def test_a_stopped_rank_is_welcome_back(start, gpus, tmp_path, root_device):
+    gpus(1)
+    path, stopped = tmp_path / "run.h5", 1
+    fault = ("--fault", f"stop:worker={stopped},round=4,update=1")
+    devices = ("--root-device", root_device, "--gpu-direct", "off")
+    options = ("-K", 2, "--rounds", 1000, "--alive-interval", "100ms")
+    job = start(4, "--out", path, *MANY_MESSAGES, *options, *fault, *devices)
+    wait_until(lambda: rounds_of(path) >= 12, "12 rounds")
+    os.kill(pids_of(path)[stopped + 1], signal.SIGCONT)
+
+    def is_back():
+        with open_run(path) as run:
+            status = run.column("worker_status", run.n_rounds - 1)[0]
+        return status[stopped] == WorkerStatus.USED
+
+    wait_until(is_back, "the stopped worker")
+    os.kill(pids_of(path)[0], signal.SIGUSR1)
+    assert job.wait() == 0, job.errors
+    with open_run(path) as run:
+        status = run.column("worker_status")[:, stopped]
+        assert np.isin(status[6:12], (WorkerStatus.LATE, WorkerStatus.HUNG)).all()
+        assert run.column("n_late").sum() >= 1
+        check_rule(run)
 
 
 @pytest.mark.once
