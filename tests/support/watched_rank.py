@@ -3,7 +3,8 @@
     watched_rank.py RUN.h5 OPTIONS ROUND...
 
 OPTIONS is a JSON object for `stsyn_mpi.train`. Each rank leaves ``RUN.h5.RANK.json``, a
-list of objects: the round, kB of memory now and at most, open files, MPI requests.
+list of objects: the round, kB of memory (now, of its own now, at most), open files, MPI
+requests.
 """
 
 import gc
@@ -34,6 +35,7 @@ def holdings(round_index):
     return {
         "round": round_index,
         "memory_kb": memory_kb("VmRSS"),
+        "own_kb": memory_kb("RssAnon"),
         "peak_kb": memory_kb("VmHWM"),
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "requests": n_requests,
