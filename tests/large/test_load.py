@@ -79,17 +79,17 @@ def test_two_hundred_ranks_on_one_machine(watched):
     assert root[0]["own_kb"] < 2 * few[0]["own_kb"]
 
 
-def test_ten_thousand_rounds_hold_no_more_than_two_thousand(watched):
+def test_ten_thousand_rounds_hold_no_more_than_four_thousand(watched):
     n_workers, n_rounds = 4, 10_000
     options = {"wait_for": 2, "rounds": n_rounds, "checkpoint_every": 1.0, **TINY}
-    run, ranks = watched(n_workers, [2000, n_rounds - 10], **options)
+    run, ranks = watched(n_workers, [4000, n_rounds - 10], **options)
     assert run.n_rounds == n_rounds
-    print(f"\n10,000 rounds: {ms_a_round(run):.1f} ms a round; held after 2000, 9990:")
+    print(f"\n10,000 rounds: {ms_a_round(run):.1f} ms a round; held after 4000, 9990:")
     for rank, (first, last) in enumerate(ranks):
         print(f"rank {rank}:", *(f"{k} {first[k]} {last[k]}," for k in HELD))
         assert last["files"] <= first["files"]
         assert last["requests"] <= first["requests"] + SWINGING
-        assert last["own_kb"] < 1.05 * first["own_kb"]
+        assert last["own_kb"] < 1.1 * first["own_kb"]
 
 
 def test_a_million_rounds_open_in_two_seconds(tmp_path):
