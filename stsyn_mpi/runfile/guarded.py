@@ -181,8 +181,10 @@ def attributes(owner: h5py.Group, *, variable_text: bool = True) -> dict[str, ob
         handle = h5py.h5a.open(owner.id, _encoded(name))
         if handle.get_storage_size() > limit or prod(handle.shape) > limit:
             raise Damage(f"attribute {name} declares more than the file holds")
-        if not variable_text and _is_variable_text(handle):
-            raise Damage(f"attribute {name} is text of variable length")
+        if _is_variable_text(handle):
+            if not variable_text:
+                raise Damage(f"attribute {name} is text of variable length")
+            _check_references(owner, name, handle)
         if _is_plain(handle):
             values[name] = _plain(owner.attrs[name])
             _check_text(name, values[name])
@@ -201,6 +203,18 @@ def _is_plain(handle: h5py.h5a.AttrID) -> bool:
         isinstance(handle.get_type(), h5py.h5t.TypeStringID) and handle.shape == ()
     )
     return is_text or handle.dtype.kind in "iuf"
+
+
+def _check_references(owner: h5py.Group, name: str, handle: h5py.h5a.AttrID) -> None:
+    """Check that what refers to texts is as long as HDF5 takes it to be.
+
+    It follows a shorter one to wherever the memory behind it leads, and takes as much
+    memory as it finds written there.
+    """
+    address_bytes, _ = owner.file.id.get_create_plist().get_sizes()
+    reference_bytes = 4 + address_bytes + 4
+    if handle.get_storage_size() != prod(handle.shape) * reference_bytes:
+        raise Damage(f"attribute {name} is no whole text")
 
 
 def _is_variable_text(handle: h5py.h5a.AttrID) -> bool:

@@ -118,8 +118,8 @@ def _opened(
         raise Damage(f"superseded/{resume} lacks first_round or resumed")
     rounds = ColumnTable(group, COLUMNS, n_workers, schema_version)
     updates = updates_table(group, schema_version)
-    if updates is not None:
-        updates.lengths()  # Raises what is wrong with them.
+    for table in (rounds, *([] if updates is None else [updates])):
+        table.lengths()  # Raises what is wrong with them.
     return SupersededGroup(
         resume, first_round, resumed, rounds, updates, event_stream(group)
     )

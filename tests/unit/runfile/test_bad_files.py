@@ -7,6 +7,7 @@ import tracemalloc
 import h5py
 import numpy as np
 import pytest
+from fuzzing_hdf5 import in_oldest_format
 from synthetic_run import write_run
 
 from stsyn_mpi.errors import InputError
@@ -338,3 +339,28 @@ def test_superseded_updates_without_their_scale(tmp_path):
     for again in (recover, lambda name: RunWriter.resume(name, 1, {})):
         with pytest.raises(InputError, match="update is missing"):
             again(path)
+
+
+def test_superseded_rounds_without_their_scale(tmp_path):
+    path = tmp_path / "run.h5"
+    write_run(path, n_rounds=4, state="stopped")
+    RunWriter.resume(path, 2, {}).close()
+    with h5py.File(path, "r+") as file:
+        del file["superseded/1/round"]
+    for again in (recover, lambda name: RunWriter.resume(name, 1, {})):
+        with pytest.raises(InputError, match="round is missing"):
+            again(path)
+
+
+def test_references_to_text_that_are_too_short(sound, tmp_path):
+    """HDF5 would follow what stands behind them in memory."""
+    path = tmp_path / "old.h5"
+    in_oldest_format(sound, path)
+    content = bytearray(path.read_bytes())
+    # A type of variable length, text, 16 bytes long: told to be of one byte.
+    type_of_text = b"\x19\x01\x01\x00" + (16).to_bytes(4, "little")
+    place = content.index(type_of_text)
+    content[place + 4] = 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is no whole text"):
+        open_run(path)
