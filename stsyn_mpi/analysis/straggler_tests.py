@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stsyn_mpi.analysis.teams import Teams
 from stsyn_mpi.analysis.worker_rounds import WorkerRounds
 
 _LOG_STEP = float(np.log(1.02))
@@ -122,20 +123,19 @@ class ScoreSums:
 
     Parameters
     ----------
-    members : numpy.ndarray
-        float64 (M, n_groups): 1 where a worker belongs to a group.
+    teams : Teams
+        The groups.
 
     Attributes
     ----------
     excess, variance, third, n_scores : numpy.ndarray
-        float64 (n_groups,): sum less its mean; its moments; scores in it.
+        float64 (n_teams,): sum less its mean; its moments; scores in it.
     """
 
-    def __init__(self, members: np.ndarray) -> None:
-        self._members = members
-        self._is_single = np.array_equal(members, np.eye(len(members)))
+    def __init__(self, teams: Teams) -> None:
+        self._teams = teams
         self.excess, self.variance, self.third, self.n_scores = np.zeros(
-            (4, members.shape[1])
+            (4, len(teams))
         )
 
     def add(self, scores: np.ndarray) -> None:
@@ -147,15 +147,12 @@ class ScoreSums:
         squares = centred * centred
         second = squares.sum(axis=1)[:, None] / n.clip(1)
         third = (squares * centred).sum(axis=1)[:, None] / n.clip(1)
-        h = self._grouped(is_there.astype(np.float64))
+        h = self._teams.total(is_there.astype(np.float64))
         pairs = h * (n - h) / (n - 1).clip(1)
-        self.excess += self._grouped(centred).sum(axis=0)
+        self.excess += self._teams.total(centred).sum(axis=0)
         self.variance += (pairs * second).sum(axis=0)
         self.third += (pairs * (n - 2 * h) / (n - 2).clip(1) * third).sum(axis=0)
         self.n_scores += h.sum(axis=0)
-
-    def _grouped(self, values: np.ndarray) -> np.ndarray:
-        return values if self._is_single else values @ self._members
 
     def p_values(self, step: float | np.ndarray) -> np.ndarray:
         """Return the probability that chance alone makes such a sum or a greater one.

@@ -11,14 +11,21 @@ import numpy as np
 from stsyn_mpi.analysis.arrivals import (
     PaceSums,
     RoundKind,
+    add_all,
+    add_until_target,
     arrival_times,
+    relative_speed,
     round_kind,
 )
 from stsyn_mpi.analysis.straggler_tests import score_rounds
-from stsyn_mpi.analysis.summary import worker_hosts
+from stsyn_mpi.analysis.teams import Teams
 from stsyn_mpi.analysis.verdicts import Evidence, Verdict
 from stsyn_mpi.analysis.waiting import WaitingCost
-from stsyn_mpi.analysis.worker_rounds import WorkerRounds, read_worker_rounds
+from stsyn_mpi.analysis.worker_rounds import (
+    WorkerRounds,
+    read_worker_rounds,
+    worker_hosts,
+)
 from stsyn_mpi.runfile.reader import Run
 
 ReadRounds = Callable[[], Iterable[WorkerRounds]]
@@ -144,7 +151,7 @@ def analyse_rounds(
         tally.add(rounds, scores=kind.starts_together)
     if kind.waits_for_workers:
         for rounds in read():
-            arrivals = arrival_times(rounds, tally.pace)
+            arrivals = arrival_times(rounds, tally.pace_to_target)
             tally.cost.add(arrivals, rounds.wait_for)
     return tally.report(kind)
 
@@ -154,27 +161,26 @@ class _Tally:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.hosts = hosts
-        self.names = list(dict.fromkeys(hosts)) if all(hosts) else []
         n = len(hosts)
-        index = np.array([self.names.index(h) if self.names else 0 for h in hosts])
-        members = (index[:, None] == np.arange(len(self.names))).astype(np.float64)
-        self.members = members
-        self.pace = PaceSums(n)
+        self.names = list(dict.fromkeys(hosts)) if all(hosts) else []
+        teams = Teams.by_name(hosts)
+        self.pace, self.pace_to_target = PaceSums(n), PaceSums(n)
         self.n_part, self.n_straggled = np.zeros((2, n))
-        self.workers = Evidence(np.eye(n))
-        self.groups = Evidence(members)
-        self.cost = WaitingCost(index, len(self.names))
+        self.workers = Evidence(Teams.of_each(n))
+        self.teams, self.team_evidence = teams, Evidence(teams)
+        self.cost = WaitingCost(teams)
 
     def add(self, rounds: WorkerRounds, *, scores: bool) -> None:
         """Add some rounds, with the places of their workers if these compare."""
-        self.pace.add(rounds)
+        add_all(self.pace, rounds)
+        add_until_target(self.pace_to_target, rounds)
         self.n_part += rounds.took_part.sum(axis=0)
         self.n_straggled += rounds.is_straggler.sum(axis=0)
         if scores:
             scored = score_rounds(rounds)
             self.workers.add(scored)
             if len(self.names) > 1:
-                self.groups.add(scored)
+                self.team_evidence.add(scored)
 
     def report(self, kind: RoundKind) -> StragglerReport:
         """Return what the sums say."""
@@ -195,7 +201,7 @@ class _Tally:
 
     def _worker_paces(self, *, waits: bool) -> Iterable[WorkerPace]:
         cost, pace = self.cost, self.pace
-        update_s, speed = pace.update_s, pace.speed
+        update_s, speed = pace.update_s, relative_speed(pace)
         verdicts = self.workers.verdicts(speed, self.workers.far_share)
         for m, verdict in enumerate(verdicts):
             yield WorkerPace(
@@ -213,8 +219,8 @@ class _Tally:
             )
 
     def _host_paces(self, *, waits: bool) -> Iterable[HostPace]:
-        teams = [np.flatnonzero(column) for column in self.members.T]
-        speed, far = self.pace.speed, self.workers.far_share
+        teams = self.teams.members if self.names else []
+        speed, far = relative_speed(self.pace), self.workers.far_share
         speeds = np.array([_median(speed[team]) for team in teams])
         verdicts = self._host_verdicts(
             speeds, np.array([_median(far[team]) for team in teams])
@@ -234,7 +240,7 @@ class _Tally:
 
     def _host_verdicts(self, speed: np.ndarray, far: np.ndarray) -> list[Verdict]:
         if len(self.names) > 1:
-            return self.groups.verdicts(speed, far)
+            return self.team_evidence.verdicts(speed, far)
         return [Verdict("", None)] * len(self.names)
 
 

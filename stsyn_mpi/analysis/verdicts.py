@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.straggler_tests import Scores, ScoreSums
+from stsyn_mpi.analysis.teams import Teams
 
-ALPHA = 0.01
-"""Probability with which chance alone may flag a worker: both tests together."""
+ALPHA = 0.005
+"""Probability with which chance alone may flag a worker: both tests together.
+
+Half of the promised 1 %, as tails are approximated and some hundred workers are many.
+"""
 SLOWEST_SPEED = 1 / 1.1
 """Speed, relative to the median worker, above which nobody is called slow."""
 LEAST_FAR_SHARE = 0.05
@@ -44,14 +48,14 @@ class Evidence:
 
     Parameters
     ----------
-    members : numpy.ndarray
-        float64 (M, n_groups): 1 where a worker belongs to a group.
+    teams : Teams
+        The groups.
     """
 
-    def __init__(self, members: np.ndarray) -> None:
-        self._place, self._far, self._body = (ScoreSums(members) for _ in range(3))
-        self._members = members
-        self._expected_body = np.zeros(members.shape[1])
+    def __init__(self, teams: Teams) -> None:
+        self._place, self._far, self._body = (ScoreSums(teams) for _ in range(3))
+        self._teams = teams
+        self._expected_body = np.zeros(len(teams))
         self._n_rounds = self._n_places = 0
 
     def add(self, scores: Scores) -> None:
@@ -62,13 +66,13 @@ class Evidence:
         is_there, in_body = np.isfinite(scores.place), np.isfinite(scores.body)
         n = is_there.sum(axis=1)
         share = in_body.sum(axis=1) / n.clip(1)
-        self._expected_body += (share @ is_there) @ self._members
+        self._expected_body += self._teams.total((share @ is_there)[None, :])[0]
         self._n_rounds += int((n > 0).sum())
         self._n_places += int(n.sum())
 
     @property
     def far_share(self) -> np.ndarray:
-        """Share of far too slow rounds beyond what chance gives, (n_groups,)."""
+        """Share of far too slow rounds beyond what chance gives, (n_teams,)."""
         return self._far.excess / np.maximum(self._far.n_scores, 1)
 
     def verdicts(self, speed: np.ndarray, far_share: np.ndarray) -> list[Verdict]:
@@ -77,7 +81,7 @@ class Evidence:
         Parameters
         ----------
         speed, far_share : numpy.ndarray
-            float64 (n_groups,): its speed relative to the median worker, NaN if
+            float64 (n_teams,): its speed relative to the median worker, NaN if
             unknown, and its share of far too slow rounds beyond chance.
         """
         step = self._n_rounds / max(self._n_places, 1)
@@ -95,5 +99,5 @@ class Evidence:
         p = np.minimum(1.0, 2 * np.minimum(p_place, p_far))
         return [
             Verdict(str(pattern[g]), float(p[g]) if is_compared[g] else None)
-            for g in range(len(p))
+            for g in range(len(self._teams))
         ]

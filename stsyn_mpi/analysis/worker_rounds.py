@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,9 @@ from stsyn_mpi.runfile.schema import WorkerStatus
 
 _PIECE_ELEMENTS = 1 << 17
 """Elements of a worker column at a time: a dozen columns and their ranks stay small."""
+
+_LONGEST_S = 1e12
+"""Seconds that are none: 30,000 years."""
 
 _ANSWERED = (
     WorkerStatus.USED,
@@ -51,7 +55,8 @@ class WorkerRounds:
     @cached_property
     def work_s(self) -> np.ndarray:
         """Seconds in completed updates, injected delays included, (n, M)."""
-        return _seconds(self.compute_s) + _seconds(self.injected_s)
+        seconds: np.ndarray = _seconds(self.compute_s) + _seconds(self.injected_s)
+        return seconds
 
     @cached_property
     def exposure_s(self) -> np.ndarray:
@@ -60,14 +65,14 @@ class WorkerRounds:
         The update that was cancelled is one of them: who completes few would look
         fast without it.
         """
-        return self.work_s + _seconds(self.cancelled_s)
+        seconds: np.ndarray = self.work_s + _seconds(self.cancelled_s)
+        return seconds
 
     @cached_property
     def is_measured(self) -> np.ndarray:
         """Whether a worker answered and had time to work, (n, M)."""
-        is_timed = (self.exposure_s > 0) & (self.exposure_s < np.inf)
-        result: np.ndarray = np.isin(self.status, _ANSWERED) & is_timed
-        return result & (self.n_updates >= 0)
+        result: np.ndarray = np.isin(self.status, _ANSWERED) & (self.n_updates >= 0)
+        return result & (self.exposure_s > 0) & (self.exposure_s < _LONGEST_S)
 
     @cached_property
     def is_silent(self) -> np.ndarray:
@@ -80,9 +85,15 @@ class WorkerRounds:
         return np.isin(self.status, (*_ANSWERED, *_SILENT))
 
     @cached_property
+    def has_reached(self) -> np.ndarray:
+        """Whether a worker reached its target, (n, M)."""
+        result: np.ndarray = (self.target_s >= 0) & (self.target_s < _LONGEST_S)
+        return result
+
+    @cached_property
     def is_straggler(self) -> np.ndarray:
         """Whether a worker took part and had not reached U at the close, (n, M)."""
-        result: np.ndarray = self.took_part & ~(self.target_s >= 0)
+        result: np.ndarray = self.took_part & ~self.has_reached
         return result
 
 
@@ -99,3 +110,18 @@ def read_worker_rounds(run: Run) -> Iterator[WorkerRounds]:
 def _seconds(column: np.ndarray) -> np.ndarray:
     """Take what is missing, or no duration, as nothing."""
     return np.where(column > 0, column, 0.0)
+
+
+def worker_hosts(run: Run) -> list[str]:
+    """Return the host of each worker from the attribute ``hosts``, "" if unknown.
+
+    The attribute is a JSON list by rank, the root first.
+    """
+    unknown = [""] * run.n_workers
+    try:
+        hosts = json.loads(str(run.attributes.get("hosts", "[]")))
+    except (ValueError, RecursionError):
+        return unknown
+    if not isinstance(hosts, list) or len(hosts) != run.n_workers + 1:
+        return unknown
+    return [str(host) for host in hosts[1:]]
