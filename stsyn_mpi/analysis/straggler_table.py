@@ -53,7 +53,7 @@ def cost_sentence(report: StragglerReport) -> str:
     if local_sgd_s <= here_s:
         return f"The rounds waited for all: {each}, as in local SGD."
     return (
-        f"Waiting for all would have cost {_seconds(local_sgd_s - here_s)} more: "
+        f"Waiting for all would have cost about {_seconds(local_sgd_s - here_s)} more: "
         f"{each} (local SGD) against {_seconds(here_s / rounds)}."
     )
 
@@ -101,7 +101,7 @@ def _columns(paces: Sequence[Pace]) -> dict[str, list[str]]:
     return {
         heading: cells
         for heading, cells in columns.items()
-        if heading == _SLOW or any(cell not in ("", _UNKNOWN) for cell in cells)
+        if any(cell not in ("", _UNKNOWN) for cell in cells)
     }
 
 

@@ -202,7 +202,7 @@ class _Tally:
     def _worker_paces(self, *, waits: bool) -> Iterable[WorkerPace]:
         cost, pace = self.cost, self.pace
         update_s, speed = pace.update_s, relative_speed(pace)
-        verdicts = self.workers.verdicts(speed, self.workers.far_share)
+        verdicts = self.workers.verdicts(self._tested_speed(), self.workers.far_share)
         for m, verdict in enumerate(verdicts):
             yield WorkerPace(
                 m,
@@ -220,11 +220,15 @@ class _Tally:
 
     def _host_paces(self, *, waits: bool) -> Iterable[HostPace]:
         teams = self.teams.members if self.names else []
-        speed, far = relative_speed(self.pace), self.workers.far_share
-        speeds = np.array([_median(speed[team]) for team in teams])
-        verdicts = self._host_verdicts(
-            speeds, np.array([_median(far[team]) for team in teams])
+        speeds, tested, far = (
+            np.array([_median(values[team]) for team in teams])
+            for values in (
+                relative_speed(self.pace),
+                self._tested_speed(),
+                self.workers.far_share,
+            )
         )
+        verdicts = self._host_verdicts(tested, far)
         for g, team in enumerate(teams):
             straggled, part = self.n_straggled[team].sum(), self.n_part[team].sum()
             yield HostPace(
@@ -237,6 +241,14 @@ class _Tally:
                 verdicts[g].pattern,
                 verdicts[g].is_flagged,
             )
+
+    def _tested_speed(self) -> np.ndarray:
+        """Return the speed up to the U-th update of each round.
+
+        Where a worker has one pace for all updates of a round, and goes on, few
+        lucky rounds hold most of its updates and would decide.
+        """
+        return relative_speed(self.pace_to_target)
 
     def _host_verdicts(self, speed: np.ndarray, far: np.ndarray) -> list[Verdict]:
         if len(self.names) > 1:

@@ -18,7 +18,7 @@ SLOWEST_SPEED = 1 / 1.1
 """Speed, relative to the median worker, above which nobody is called slow."""
 LEAST_FAR_SHARE = 0.05
 """Share of rounds, beyond chance, below which far too slow rounds do not matter."""
-_BODY_P = 0.05
+_BODY_P = 0.2
 
 
 @dataclass(frozen=True)
