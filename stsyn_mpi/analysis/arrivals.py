@@ -96,21 +96,19 @@ class PaceSums:
         exponential ones, which makes the estimate the one of maximum likelihood, and
         the less the steadier they are, down to what exceeds the mean completed one.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            completed_s = self._work_s / self.n_updates
-            cancelled_s = self.exposure_s - self._work_s
-            lost_s = np.minimum(cancelled_s, self._n_cancelled * completed_s)
-            steadiness = np.maximum(1 - self._squared_variation(completed_s), 0.0)
-            is_told = self._n_worked >= 2
-            lost_s = np.where(is_told, steadiness * lost_s, 0.0)
-            return (self.exposure_s - lost_s) / self.n_updates
+        completed_s = self._work_s / self.n_updates
+        cancelled_s = self.exposure_s - self._work_s
+        lost_s = np.minimum(cancelled_s, self._n_cancelled * completed_s)
+        steadiness = np.maximum(1 - self._squared_variation(completed_s), 0.0)
+        is_told = self._n_worked >= 2
+        lost_s = np.where(is_told, steadiness * lost_s, 0.0)
+        return (self.exposure_s - lost_s) / self.n_updates
 
     @property
     def usual_pace_s(self) -> np.ndarray:
         """`update_s`, and where it completed none, what it had for one; NaN if none."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            least_s = self.exposure_s / self._n_cancelled
-            return np.where(self.n_updates > 0, self.update_s, least_s)
+        least_s = self.exposure_s / self._n_cancelled
+        return np.where(self.n_updates > 0, self.update_s, least_s)
 
     def _squared_variation(self, mean_s: np.ndarray) -> np.ndarray:
         """Return the squared variation of update times about ``mean_s``, (M,).
@@ -131,20 +129,18 @@ class PaceSums:
         times are exponential and the pace is the same in all rounds; what exceeds it,
         relative to (e/u)^2, is the variance of the pace (this project's derivation).
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            u = self.exposure_s / self.n_updates
-            squares = self._nn - 2 * self._ne / u + self._ee / u**2
-            excess = (squares - self.n_updates) / (self._ee / u**2)
+        u = self.exposure_s / self.n_updates
+        squares = self._nn - 2 * self._ne / u + self._ee / u**2
+        excess = (squares - self.n_updates) / (self._ee / u**2)
         return np.where(np.isfinite(excess), np.clip(excess, 0.0, 1.0), 0.0)
 
 
 def relative_speed(sums: PaceSums) -> np.ndarray:
     """Return updates a second relative to the median worker, (M,); NaN if unknown."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(sums.exposure_s > 0, 1 / sums.update_s, np.nan)
-        known = rate[np.isfinite(rate)]
-        median = np.median(known) if len(known) else np.nan
-        result: np.ndarray = rate / (median if median > 0 else np.nan)
+    rate = np.where(sums.exposure_s > 0, 1 / sums.update_s, np.nan)
+    known = rate[np.isfinite(rate)]
+    median = np.median(known) if len(known) else np.nan
+    result: np.ndarray = rate / (median if median > 0 else np.nan)
     return result
 
 
@@ -188,18 +184,15 @@ def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:
         work would have had that of the run. NaN where nobody can tell: lost, late
         and hung workers.
     """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        u = sums.usual_pace_s
-        e, n, uneven = rounds.exposure_s, rounds.n_updates, sums.unevenness
-        pace = (uneven * e + u) / (uneven * n + 1)
-        target = np.where(rounds.target_updates > 0, rounds.target_updates, np.nan)
-        target = target[:, None]
-        lacking = np.maximum(target - n, 0)
-        cut_off = np.maximum(rounds.work_s + lacking * pace, e + (lacking - 1) * pace)
-        times = np.where(rounds.is_measured, cut_off, np.nan)
-        times = np.where(
-            rounds.is_measured & rounds.has_reached, rounds.target_s, times
-        )
-        is_idle = ~rounds.took_part & (rounds.status == WorkerStatus.IDLE)
-        times = np.where(is_idle, target * u, times)
+    u = sums.usual_pace_s
+    e, n, uneven = rounds.exposure_s, rounds.n_updates, sums.unevenness
+    pace = (uneven * e + u) / (uneven * n + 1)
+    target = np.where(rounds.target_updates > 0, rounds.target_updates, np.nan)
+    target = target[:, None]
+    lacking = np.maximum(target - n, 0)
+    cut_off = np.maximum(rounds.work_s + lacking * pace, e + (lacking - 1) * pace)
+    times = np.where(rounds.is_measured, cut_off, np.nan)
+    times = np.where(rounds.is_measured & rounds.has_reached, rounds.target_s, times)
+    is_idle = ~rounds.took_part & (rounds.status == WorkerStatus.IDLE)
+    times = np.where(is_idle, target * u, times)
     return np.where(np.isfinite(times), times, np.nan)

@@ -147,13 +147,15 @@ def analyse_rounds(
         What the scheme allows to say.
     """
     tally = _Tally(hosts)
-    for rounds in read():
-        tally.add(rounds, scores=kind.starts_together)
-    if kind.waits_for_workers:
+    # Who completed nothing has no pace, and a damaged file may hold any number.
+    with np.errstate(all="ignore"):
         for rounds in read():
-            arrivals = arrival_times(rounds, tally.pace_to_target)
-            tally.cost.add(arrivals, rounds.wait_for)
-    return tally.report(kind)
+            tally.add(rounds, scores=kind.starts_together)
+        if kind.waits_for_workers:
+            for rounds in read():
+                arrivals = arrival_times(rounds, tally.pace_to_target)
+                tally.cost.add(arrivals, rounds.wait_for)
+        return tally.report(kind)
 
 
 class _Tally:

@@ -1,0 +1,348 @@
+"""Paces, straggled rounds, arrivals and the cost of waiting, against plain loops."""
+
+import dataclasses
+import json
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import stsyn_mpi as st
+from stsyn_mpi.analysis import worker_rounds
+from stsyn_mpi.analysis.arrivals import RoundKind, round_kind
+from stsyn_mpi.analysis.stragglers import analyse_rounds, find_stragglers
+from stsyn_mpi.analysis.teams import Teams
+from stsyn_mpi.analysis.waiting import WaitingCost
+from stsyn_mpi.analysis.worker_rounds import WorkerRounds
+from stsyn_mpi.runfile import RunWriter, open_run
+from stsyn_mpi.runfile.schema import WorkerStatus as Status
+
+NAN = np.nan
+ALL_TOLD = RoundKind(True, True, "")
+
+
+def rounds_of(updates, work_s, cancelled_s, target_s, status=None, k=1, u=2):
+    """Make rounds of lists, a list each; delays make the work."""
+    work_s = np.array(work_s, dtype=float)
+    if status is None:
+        status = np.where(np.array(updates) > 0, Status.USED, Status.NO_UPDATE)
+    return WorkerRounds(
+        np.array(updates, dtype=np.int32),
+        0.25 * work_s,
+        0.75 * work_s,
+        np.array(cancelled_s, dtype=float),
+        np.array(target_s, dtype=float),
+        np.array(status, dtype=np.int8),
+        np.full(len(work_s), k),
+        np.full(len(work_s), u),
+    )
+
+
+def analysed(rounds, hosts=None):
+    hosts = [""] * rounds.status.shape[1] if hosts is None else hosts
+    return analyse_rounds(lambda: [rounds], hosts, ALL_TOLD)
+
+
+def report_of(path):
+    with open_run(path) as run:
+        return find_stragglers(run)
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    """Simulate timing alone and return the run file."""
+
+    def make(**options):
+        sizes = {"workers": 6, "wait_for": 3, "target_updates": 4, "rounds": 30}
+        more = sizes | {"seed": 3, "delay": "exponential:mean=20ms"} | options
+        return st.simulate(
+            "softmax",
+            timing_only=True,
+            out=str(tmp_path / "run.h5"),
+            force=True,
+            **more,
+        )
+
+    return make
+
+
+# Paces
+
+
+def test_the_time_of_cancelled_updates_counts_as_exposure():
+    # Worker 1 completes only what happens to be short; alike in what it completes.
+    rounds = rounds_of(
+        [[4, 1], [4, 0], [4, 1]],
+        [[4.0, 0.2], [4.0, 0.0], [4.0, 1.8]],
+        [[0.0, 3.8], [0.0, 4.0], [0.0, 2.2]],
+        [[2.0, NAN], [2.0, NAN], [2.0, NAN]],
+    )
+    fast, slow = analysed(rounds).workers
+    assert fast.update_s == pytest.approx(1.0)
+    assert slow.update_s == pytest.approx(12 / 2)
+    assert slow.speed == pytest.approx(fast.speed / 6)
+
+
+def test_an_update_that_was_cut_short_does_not_make_a_steady_worker_slow():
+    updates = [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]]
+    done = np.array(updates) > 0
+    work_s, cancelled_s = np.where(done, 1.0, 0.0), np.where(done, 0.0, 1.0)
+    target_s = np.where(done, 1.0, NAN)
+    rounds = rounds_of(updates, work_s, cancelled_s, target_s, k=2, u=1)
+    report = analysed(rounds)
+    assert [w.update_s for w in report.workers] == pytest.approx([1.0] * 4)
+    assert report.local_sgd_s == pytest.approx(4.0)
+
+
+def test_a_worker_that_completed_nothing_has_speed_0_and_no_update_time():
+    rounds = rounds_of([[2, 2, 0]], [[2.0, 2.0, 0.0]], [[0, 0, 2.0]], [[2.0, 2.0, NAN]])
+    idle = analysed(rounds).workers[2]
+    assert idle.n_updates == 0
+    assert idle.update_s is None
+    assert idle.speed == 0.0
+
+
+def test_speed_is_relative_to_the_median_worker(simulated):
+    delay = "constant:mean=20ms,factors=1/1/1/1/2/4"
+    report = report_of(simulated(strategy="local-sgd", delay=delay))
+    assert [w.speed for w in report.workers] == pytest.approx([1, 1, 1, 1, 0.5, 0.25])
+    assert report.workers[5].update_s == pytest.approx(0.08)
+    assert [w.is_flagged for w in report.workers] == [False] * 4 + [True] * 2
+
+
+# Straggled rounds
+
+
+def test_who_has_not_reached_its_target_has_straggled_in_rounds_it_took_part_in():
+    status = [
+        [Status.USED, Status.USED, Status.DROPPED, Status.IDLE],
+        [Status.USED, Status.NO_UPDATE, Status.LATE, Status.USED],
+        [Status.USED, Status.USED, Status.HUNG, Status.LOST],
+        [Status.USED, Status.USED, Status.USED, Status.LOST],
+    ]
+    target_s = [
+        [1.0, NAN, NAN, NAN],
+        [1.0, NAN, NAN, 1.0],
+        [1.0, 1.0, NAN, NAN],
+        [1.0, 1.0, 1.0, NAN],
+    ]
+    ones = np.ones((4, 4))
+    rounds = rounds_of(ones.astype(int), ones, ones, target_s, status)
+    shares = [w.share_straggled for w in analysed(rounds).workers]
+    assert shares == [0.0, 0.5, 0.75, 0.0]
+
+
+# Arrivals and what waiting for them costs
+
+
+def plain_cost(arrivals, k, teams):
+    """Return the cost by its definition: replace by the median and sort again."""
+
+    def waits(times):
+        known = sorted(t for t in times if math.isfinite(t))
+        return known[-1], known[min(k, len(known)) - 1]
+
+    def causes(team):
+        saved = np.zeros(2)
+        for times in arrivals:
+            known = sorted(t for t in times if math.isfinite(t))
+            median = known[(len(known) + 1) // 2 - 1]
+            others = [
+                median if m in team and math.isfinite(t) else t
+                for m, t in enumerate(times)
+            ]
+            gain = np.subtract(waits(times), waits(others))
+            saved += np.maximum(gain, 0)
+        return saved
+
+    totals = np.sum([waits(times) for times in arrivals], axis=0)
+    return totals, np.array([causes(set(team)) for team in teams]).T
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 7])
+def test_the_cost_is_what_replacing_by_the_median_would_save(k):
+    print("seed", k)
+    rng = np.random.default_rng(k)
+    arrivals = np.round(rng.exponential(1.0, (60, 7)), 1)  # ties, too
+    arrivals[rng.random((60, 7)) < 0.1] = NAN
+    arrivals[:, 0] = 1.0
+    hosts = Teams.by_name(["a", "b", "a", "a", "b", "c", "c"])
+    cost = WaitingCost(hosts)
+    cost.add(arrivals[:25], np.full(25, k))
+    cost.add(arrivals[25:], np.full(35, k))
+    each = [[m] for m in range(7)]
+    totals, by_worker = plain_cost(arrivals, k, each)
+    _, by_host = plain_cost(arrivals, k, [list(team) for team in hosts.members])
+    assert [cost.local_sgd_s, cost.here_s] == pytest.approx(list(totals))
+    np.testing.assert_allclose(cost.worker_local_sgd_s, by_worker[0], atol=1e-9)
+    np.testing.assert_allclose(cost.worker_here_s, by_worker[1], atol=1e-9)
+    np.testing.assert_allclose(cost.host_local_sgd_s, by_host[0], atol=1e-9)
+    np.testing.assert_allclose(cost.host_here_s, by_host[1], atol=1e-9)
+
+
+def test_a_worker_that_was_cut_off_arrives_at_its_own_pace():
+    # Steady: 1 s and 3 s an update; U = 4, closed at 4 s in the second update.
+    rounds = rounds_of(
+        [[4, 1]] * 5, [[4.0, 3.0]] * 5, [[0.0, 1.0]] * 5, [[4.0, NAN]] * 5, u=4
+    )
+    report = analysed(rounds)
+    assert report.local_sgd_s == pytest.approx(5 * 12.0)
+    assert report.here_s == pytest.approx(5 * 4.0)
+    assert report.workers[1].waited_local_sgd_s == pytest.approx(5 * 8.0)
+    assert report.workers[1].waited_here_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("delay", "least"),
+    [
+        ("gamma:mean=20ms,shape=50", 0.95),
+        ("exponential:mean=20ms", 0.75),
+        ("exponential:mean=20ms,factors=1/1/1/1/1/5", 0.8),
+        ("exponential:mean=20ms,scope=per-round", 0.45),
+    ],
+)
+def test_the_cost_of_local_sgd_is_not_overstated(simulated, delay, least):
+    """The draws do not depend on the scheme: local SGD itself is the truth."""
+    sizes = {"rounds": 100, "target_updates": 10, "delay": delay}
+    here = report_of(simulated(strategy="stsyn", **sizes))
+    truth = report_of(simulated(strategy="local-sgd", **sizes))
+    assert least * truth.local_sgd_s < here.local_sgd_s < 1.05 * truth.local_sgd_s
+    assert truth.here_s == truth.local_sgd_s
+
+
+def test_the_wait_of_this_scheme_is_the_one_recorded(simulated):
+    path = simulated(strategy="stsyn")
+    with open_run(path) as run:
+        recorded_s = run["kth_arrival_s"].sum()
+    assert report_of(path).here_s == pytest.approx(recorded_s)
+
+
+# Schemes
+
+
+@pytest.mark.parametrize(
+    "strategy", ["k-async", "async", "fedbuff", "k-batch-async", "k-batch-sync"]
+)
+def test_schemes_that_wait_for_no_worker_say_so(simulated, strategy):
+    report = report_of(simulated(strategy=strategy))
+    assert report.local_sgd_s is None
+    assert report.here_s is None
+    assert strategy in report.note
+    for worker in report.workers:
+        assert worker.speed > 0
+        assert worker.share_straggled is None
+        assert worker.waited_local_sgd_s is None
+        assert worker.waited_here_s is None
+
+
+@pytest.mark.parametrize("name", ["", "no such scheme", 7, ["stsyn"], "x" * 10000])
+def test_a_file_of_an_unknown_scheme_says_so(name):
+    kind = round_kind({"strategy": name})
+    assert not kind.waits_for_workers
+    assert "no scheme" in kind.note
+
+
+def test_who_is_left_out_would_have_come_at_the_pace_it_had(simulated):
+    """FLANP leaves slow workers out; local SGD would not."""
+    delay = "constant:mean=20ms,factors=1/1/1/1/1/5"
+    report = report_of(simulated(strategy="flanp:first=2,rounds=100", delay=delay))
+    assert report.local_sgd_s == pytest.approx(30 * 5 * 4 * 0.02)
+    assert report.here_s < report.local_sgd_s / 3
+
+
+# Whatever a file may hold
+
+
+def test_runs_are_read_in_pieces(run_path, monkeypatch):
+    whole = report_of(run_path)
+    monkeypatch.setattr(worker_rounds, "_PIECE_ELEMENTS", 8 * 7)
+    in_pieces = report_of(run_path)
+    for a, b in zip(in_pieces.workers, whole.workers, strict=True):
+        assert dataclasses.asdict(a) == pytest.approx(dataclasses.asdict(b))
+    assert in_pieces.here_s == pytest.approx(whole.here_s)
+
+
+def test_a_long_run_takes_no_more_memory_than_a_short_one(write, monkeypatch):
+    monkeypatch.setattr(worker_rounds, "_PIECE_ELEMENTS", 8 * 32)
+    peaks = []
+    for n_rounds in (64, 512):
+        with open_run(write(f"{n_rounds}.h5", n_rounds=n_rounds)) as run:
+            find_stragglers(run)
+            tracemalloc.start()
+            find_stragglers(run)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
+def test_many_hosts_of_many_workers():
+    n_workers = 4000
+    ones = np.ones((2, n_workers))
+    rounds = rounds_of(ones.astype(int), ones, ones, ones, u=1)
+    report = analysed(rounds, [f"n{m}" for m in range(n_workers)])
+    assert len(report.hosts) == len(report.workers) == n_workers
+
+
+def test_one_worker_has_nobody_to_be_compared_with(simulated):
+    report = report_of(simulated(workers=1, wait_for=1))
+    (worker,) = report.workers
+    assert worker.speed == 1.0
+    assert worker.p_value is None
+    assert not worker.is_flagged
+    assert worker.waited_local_sgd_s == 0.0
+    assert report.local_sgd_s == report.here_s > 0
+
+
+def test_a_worker_lost_in_the_third_round(simulated):
+    path = simulated()
+    with open_run(path) as run:
+        rounds = next(worker_rounds.read_worker_rounds(run))
+    status, blank = rounds.status.copy(), rounds.target_s.copy()
+    status[3:, 2], blank[3:, 2] = Status.LOST, NAN
+    n_updates = rounds.n_updates.copy()
+    n_updates[3:, 2] = 0
+    gone = dataclasses.replace(
+        rounds,
+        status=status,
+        n_updates=n_updates,
+        **{
+            name: np.where(status == Status.LOST, NAN, getattr(rounds, name))
+            for name in ("compute_s", "injected_s", "cancelled_s", "target_s")
+        },
+    )
+    report = analysed(gone)
+    assert report.workers[2].n_updates == n_updates[:3, 2].sum()
+    assert not any(worker.is_flagged for worker in report.workers)
+    assert 0 < report.here_s < report.local_sgd_s
+
+
+def test_a_file_without_times_of_workers(tmp_path):
+    config = json.dumps({"strategy": "stsyn"})
+    with RunWriter.create(tmp_path / "bare.h5", 2, config, {}) as writer:
+        writer.commit_round({"round": 0})
+        writer.commit_round({"round": 1})
+    report = report_of(tmp_path / "bare.h5")
+    assert [w.speed for w in report.workers] == [None, None]
+    assert [w.p_value for w in report.workers] == [None, None]
+    assert report.local_sgd_s is None
+    assert report.note == "The file has no times of workers."
+
+
+def test_numbers_that_no_worker_has_measured_do_no_harm():
+    print("seed 1")
+    rng = np.random.default_rng(1)
+    odd = np.array([NAN, np.inf, -np.inf, -1.0, 0.0, 1e308, 1e-320, 1.0, 2.0])
+    shape = (40, 9)
+    columns = [rng.choice(odd, shape) for _ in range(4)]
+    large = np.array([-(2**31), -1, 0, 1, 2**31 - 1], dtype=np.int32)
+    counts = [-(2**63), -1, 0, 1, 5, 2**63 - 1]
+    rounds = WorkerRounds(
+        rng.choice(large, shape),
+        *columns,
+        rng.integers(-128, 128, shape).astype(np.int8) % 10,
+        rng.choice(counts, 40),
+        rng.choice(counts, 40),
+    )
+    report = analysed(rounds, ["a", "b", "c"] * 3)
+    json.dumps(dataclasses.asdict(report), allow_nan=False)
