@@ -45,16 +45,16 @@ class Scores:
     body: np.ndarray
 
 
-def score_rounds(rounds: WorkerRounds) -> Scores:
+def score_rounds(rounds: WorkerRounds, left_out: np.ndarray | bool = False) -> Scores:
     """Score the workers of some rounds by their pace: seconds an update.
 
     Paces are compared in steps of 2 %, so that what a halt's way to a worker takes
     does not decide between equals. Who completed nothing is slower than who did, and
     who owes an answer is the slowest. A round is far too slow for a worker that is
     among the slowest twentieth (one worker at least) and takes twice as long as the
-    median one.
+    median one. Workers that are ``left_out``, bool (M,), have no place.
     """
-    keys = _pace_keys(rounds)
+    keys = np.where(left_out, np.int16(_ABSENT), _pace_keys(rounds))
     order = np.argsort(keys, axis=1, kind="stable")
     ranked = np.take_along_axis(keys, order, axis=1)
     n = (keys != _ABSENT).sum(axis=1)[:, None]
@@ -154,18 +154,19 @@ class ScoreSums:
         self.third += (pairs * (n - 2 * h) / (n - 2).clip(1) * third).sum(axis=0)
         self.n_scores += h.sum(axis=0)
 
-    def p_values(self, step: float | np.ndarray) -> np.ndarray:
+    def p_values(self, step: float, sign: float = 1.0) -> np.ndarray:
         """Return the probability that chance alone makes such a sum or a greater one.
 
         The tail is that of the gamma distribution with the same three moments
         (Pearson's type III); ``step`` is the distance between neighbouring values of
-        the sum, half of which is taken off. 1 where there is nothing to compare.
+        the sum, half of which is taken off. 1 where there is nothing to compare. With
+        the sign -1 it is the probability of such a sum or a smaller one.
         """
         from scipy.special import gammainc, gammaincc, ndtr
 
         sd = np.sqrt(np.maximum(self.variance, 1e-12))
-        z = (self.excess - step / 2) / sd
-        skew = self.third / sd**3
+        z = (sign * self.excess - step / 2) / sd
+        skew = sign * self.third / sd**3
         shape = 4 / np.maximum(np.abs(skew), _NO_SKEW) ** 2
         right = gammaincc(shape, np.maximum(shape + z * np.sqrt(shape), 0.0))
         left = gammainc(shape, np.maximum(shape - z * np.sqrt(shape), 0.0))

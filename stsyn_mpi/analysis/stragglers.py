@@ -17,9 +17,8 @@ from stsyn_mpi.analysis.arrivals import (
     relative_speed,
     round_kind,
 )
-from stsyn_mpi.analysis.straggler_tests import score_rounds
+from stsyn_mpi.analysis.judging import Comparison, Second, team_medians
 from stsyn_mpi.analysis.teams import Teams
-from stsyn_mpi.analysis.verdicts import Evidence, Verdict
 from stsyn_mpi.analysis.waiting import WaitingCost
 from stsyn_mpi.analysis.worker_rounds import (
     WorkerRounds,
@@ -30,6 +29,8 @@ from stsyn_mpi.runfile.reader import Run
 
 ReadRounds = Callable[[], Iterable[WorkerRounds]]
 """Reads the rounds of a run from the first on, whenever it is called."""
+
+_NO_TIMES = "The file has no times of workers."
 
 
 @dataclass(frozen=True)
@@ -146,73 +147,76 @@ def analyse_rounds(
     kind : RoundKind
         What the scheme allows to say.
     """
-    tally = _Tally(hosts)
+    tally = _Tally(hosts, kind)
     # Who completed nothing has no pace, and a damaged file may hold any number.
     with np.errstate(all="ignore"):
         for rounds in read():
-            tally.add(rounds, scores=kind.starts_together)
-        if kind.waits_for_workers:
-            for rounds in read():
-                arrivals = arrival_times(rounds, tally.pace_to_target)
-                tally.cost.add(arrivals, rounds.wait_for)
-        return tally.report(kind)
+            tally.add(rounds)
+        tally.begin_again()
+        for rounds in read():
+            tally.add_again(rounds)
+        return tally.report()
 
 
 class _Tally:
-    """Running sums over the rounds, of workers and of hosts."""
+    """Running sums over the rounds, of workers and of hosts, in two passes."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self.hosts = hosts
+    def __init__(self, hosts: Sequence[str], kind: RoundKind) -> None:
+        self._hosts, self._kind = hosts, kind
         n = len(hosts)
-        self.names = list(dict.fromkeys(hosts)) if all(hosts) else []
-        teams = Teams.by_name(hosts)
-        self.pace, self.pace_to_target = PaceSums(n), PaceSums(n)
-        self.n_part, self.n_straggled = np.zeros((2, n))
-        self.workers = Evidence(Teams.of_each(n))
-        self.teams, self.team_evidence = teams, Evidence(teams)
-        self.cost = WaitingCost(teams)
+        self._teams = Teams.by_name(hosts)
+        self._pace, self._pace_to_target = PaceSums(n), PaceSums(n)
+        self._n_part, self._n_straggled = np.zeros((2, n))
+        self._first = Comparison(self._teams, np.zeros(n, dtype=bool))
+        self._second: Second
+        self._cost = WaitingCost(self._teams)
 
-    def add(self, rounds: WorkerRounds, *, scores: bool) -> None:
-        """Add some rounds, with the places of their workers if these compare."""
-        add_all(self.pace, rounds)
-        add_until_target(self.pace_to_target, rounds)
-        self.n_part += rounds.took_part.sum(axis=0)
-        self.n_straggled += rounds.is_straggler.sum(axis=0)
-        if scores:
-            scored = score_rounds(rounds)
-            self.workers.add(scored)
-            if len(self.names) > 1:
-                self.team_evidence.add(scored)
+    def add(self, rounds: WorkerRounds) -> None:
+        """Add some rounds."""
+        add_all(self._pace, rounds)
+        add_until_target(self._pace_to_target, rounds)
+        self._n_part += rounds.took_part.sum(axis=0)
+        self._n_straggled += rounds.is_straggler.sum(axis=0)
+        if self._kind.starts_together:
+            self._first.add(rounds)
 
-    def report(self, kind: RoundKind) -> StragglerReport:
+    def begin_again(self) -> None:
+        """Take up the second pass, which knows paces and who stands out."""
+        self._second = self._first.second(self._tested_speed())
+
+    def add_again(self, rounds: WorkerRounds) -> None:
+        """Add some rounds in the second pass."""
+        if self._kind.waits_for_workers:
+            arrivals = arrival_times(rounds, self._pace_to_target)
+            self._cost.add(arrivals, rounds.wait_for)
+        if self._second.is_needed:
+            self._second.add(rounds)
+
+    def report(self) -> StragglerReport:
         """Return what the sums say."""
-        waits = kind.waits_for_workers and self.cost.n_rounds > 0
+        waits = self._kind.waits_for_workers and self._cost.n_rounds > 0
+        note = self._kind.note or ("" if waits else _NO_TIMES)
         return StragglerReport(
-            tuple(self._worker_paces(waits=waits)),
-            tuple(self._host_paces(waits=waits)),
-            _known(self.cost.local_sgd_s, waits),
-            _known(self.cost.here_s, waits),
-            self._note(kind, waits=waits),
-            self.cost.n_rounds,
+            tuple(self._worker_paces(waits)),
+            tuple(self._host_paces(waits)) if all(self._hosts) else (),
+            _known(self._cost.local_sgd_s, waits),
+            _known(self._cost.here_s, waits),
+            note,
+            self._cost.n_rounds,
         )
 
-    def _note(self, kind: RoundKind, *, waits: bool) -> str:
-        if kind.note or waits:
-            return kind.note
-        return "The file has no times of workers."
-
-    def _worker_paces(self, *, waits: bool) -> Iterable[WorkerPace]:
-        cost, pace = self.cost, self.pace
+    def _worker_paces(self, waits: bool) -> Iterable[WorkerPace]:
+        cost, pace, tested = self._cost, self._pace, self._tested_speed()
         update_s, speed = pace.update_s, relative_speed(pace)
-        verdicts = self.workers.verdicts(self._tested_speed(), self.workers.far_share)
+        verdicts = self._second.workers_by_both(self._first, tested)
         for m, verdict in enumerate(verdicts):
             yield WorkerPace(
                 m,
-                self.hosts[m],
+                self._hosts[m],
                 int(pace.n_updates[m]),
                 _known(update_s[m]),
                 _known(speed[m]),
-                _share(self.n_straggled[m], self.n_part[m], waits),
+                _share(self._n_straggled[m], self._n_part[m], waits),
                 _known(cost.worker_local_sgd_s[m], waits),
                 _known(cost.worker_here_s[m], waits),
                 verdict.pattern,
@@ -220,28 +224,22 @@ class _Tally:
                 verdict.p_value,
             )
 
-    def _host_paces(self, *, waits: bool) -> Iterable[HostPace]:
-        teams = self.teams.members if self.names else []
-        speeds, tested, far = (
-            np.array([_median(values[team]) for team in teams])
-            for values in (
-                relative_speed(self.pace),
-                self._tested_speed(),
-                self.workers.far_share,
-            )
-        )
-        verdicts = self._host_verdicts(tested, far)
-        for g, team in enumerate(teams):
-            straggled, part = self.n_straggled[team].sum(), self.n_part[team].sum()
+    def _host_paces(self, waits: bool) -> Iterable[HostPace]:
+        teams, tested = self._teams.members, self._tested_speed()
+        speed = team_medians(self._teams, relative_speed(self._pace))
+        verdicts = self._second.hosts_by_both(self._first, tested)
+        is_told = waits and len(teams) > 1
+        for g, (team, verdict) in enumerate(zip(teams, verdicts, strict=True)):
+            straggled, part = self._n_straggled[team].sum(), self._n_part[team].sum()
             yield HostPace(
-                self.names[g],
+                self._hosts[team[0]],
                 tuple(map(int, team)),
-                _known(speeds[g]),
+                _known(speed[g]),
                 _share(straggled, part, waits),
-                _known(self.cost.host_local_sgd_s[g], waits and len(teams) > 1),
-                _known(self.cost.host_here_s[g], waits and len(teams) > 1),
-                verdicts[g].pattern,
-                verdicts[g].is_flagged,
+                _known(self._cost.host_local_sgd_s[g], is_told),
+                _known(self._cost.host_here_s[g], is_told),
+                verdict.pattern,
+                verdict.is_flagged,
             )
 
     def _tested_speed(self) -> np.ndarray:
@@ -250,17 +248,7 @@ class _Tally:
         Where a worker has one pace for all updates of a round, and goes on, few
         lucky rounds hold most of its updates and would decide.
         """
-        return relative_speed(self.pace_to_target)
-
-    def _host_verdicts(self, speed: np.ndarray, far: np.ndarray) -> list[Verdict]:
-        if len(self.names) > 1:
-            return self.team_evidence.verdicts(speed, far)
-        return [Verdict("", None)] * len(self.names)
-
-
-def _median(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else math.nan
+        return relative_speed(self._pace_to_target)
 
 
 def _known(value: float, is_told: bool = True) -> float | None:

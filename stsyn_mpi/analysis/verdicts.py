@@ -14,8 +14,8 @@ ALPHA = 0.005
 
 Half of the promised 1 %, as tails are approximated and some hundred workers are many.
 """
-SLOWEST_SPEED = 1 / 1.1
-"""Speed, relative to the median worker, above which nobody is called slow."""
+LEAST_FACTOR = 1.1
+"""Ratio to the median worker's update time below which nobody is called slow."""
 LEAST_FAR_SHARE = 0.05
 """Share of rounds, beyond chance, below which far too slow rounds do not matter."""
 _BODY_P = 0.2
@@ -75,6 +75,17 @@ class Evidence:
         """Share of far too slow rounds beyond what chance gives, (n_teams,)."""
         return self._far.excess / np.maximum(self._far.n_scores, 1)
 
+    def is_fast(self, speed: np.ndarray) -> np.ndarray:
+        """Whether a group is as fast as one that is called slow is slow, (n_teams,)."""
+        p = self._place.p_values(self._step, sign=-1.0)
+        result: np.ndarray = (p <= ALPHA / 2) & (speed >= LEAST_FACTOR)
+        return result
+
+    @property
+    def _step(self) -> float:
+        """Distance between neighbouring sums of places, on average."""
+        return self._n_rounds / max(self._n_places, 1)
+
     def verdicts(self, speed: np.ndarray, far_share: np.ndarray) -> list[Verdict]:
         """Judge each group.
 
@@ -84,13 +95,12 @@ class Evidence:
             float64 (n_teams,): its speed relative to the median worker, NaN if
             unknown, and its share of far too slow rounds beyond chance.
         """
-        step = self._n_rounds / max(self._n_places, 1)
-        p_place, p_far = self._place.p_values(step), self._far.p_values(1.0)
-        is_slow = (p_place <= ALPHA / 2) & (speed <= SLOWEST_SPEED)
+        p_place, p_far = self._place.p_values(self._step), self._far.p_values(1.0)
+        is_slow = (p_place <= ALPHA / 2) & (speed <= 1 / LEAST_FACTOR)
         is_far = (p_far <= ALPHA / 2) & (far_share >= LEAST_FAR_SHARE)
         # Half of the rounds in the slowest quarter: nothing is left to look at.
         is_starved = self._body.n_scores < self._expected_body / 2
-        body_is_slow = is_starved | (self._body.p_values(step) <= _BODY_P)
+        body_is_slow = is_starved | (self._body.p_values(self._step) <= _BODY_P)
         is_persistent = (is_slow & (~is_far | body_is_slow)) | (is_far & is_starved)
         pattern = np.where(
             is_persistent, "persistent", np.where(is_far, "sporadic", "")
