@@ -17,13 +17,13 @@ from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
 Pace = WorkerPace | HostPace
 
 _MOST_ROWS = 16
-_MOST_CHARACTERS = 20
+_MOST_CHARACTERS = 40
 _SLOW, _HOST = "slow", "host"
 _FIGURES: tuple[tuple[str, Callable[[Pace], str]], ...] = (
     ("speed", lambda pace: _number(pace.speed, ".2f")),
     ("rounds\nstraggled", lambda pace: _number(pace.share_straggled, ".0%")),
-    ("cost in\nlocal SGD (s)", lambda pace: _number(pace.waited_local_sgd_s, ",.2f")),
-    ("cost\nhere (s)", lambda pace: _number(pace.waited_here_s, ",.2f")),
+    ("cost (s),\nlocal SGD", lambda pace: _number(pace.waited_local_sgd_s, ",.2f")),
+    ("cost (s),\nhere", lambda pace: _number(pace.waited_here_s, ",.2f")),
     (_SLOW, lambda pace: pace.pattern),
     ("by\nchance", lambda pace: _chance(getattr(pace, "p_value", None))),
 )
@@ -79,7 +79,13 @@ def _table(paces: Sequence[Pace], kind: str) -> Table:
     columns = _columns(shown)
     for heading in columns:
         is_text = heading in (_SLOW, _HOST)
-        table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
+        # Where it gets narrow, host names give way: what may wrap is shrunk first.
+        table.add_column(
+            heading,
+            justify="left" if is_text else "right",
+            no_wrap=heading != _HOST,
+            overflow="ellipsis",
+        )
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table

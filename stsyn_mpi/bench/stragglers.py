@@ -18,7 +18,7 @@ from stsyn_mpi.analysis.stragglers import StragglerReport, analyse_rounds
 from stsyn_mpi.bench.straggler_rounds import LAWS, Setting, draw_rounds
 
 N_ROUNDS = 200
-N_RUNS, N_POWER_RUNS = 60, 100
+N_RUNS, N_POWER_RUNS = 40, 100
 SIZES = (4, 8, 20, 64)
 PER_ROUND = "exponential, per round"
 ALL_TOLD = RoundKind(True, True, "")
