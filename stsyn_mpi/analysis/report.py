@@ -20,7 +20,7 @@ from stsyn_mpi.analysis.settings import (
 from stsyn_mpi.analysis.straggler_table import straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
 
-_MOST_WORKERS = 32
+_MOST_WORKERS = 16
 """Rows of the worker table; of more workers the slowest are shown."""
 _COLUMNS = (
     "worker",

@@ -16,7 +16,7 @@ from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
 
 Pace = WorkerPace | HostPace
 
-_MOST_ROWS = 16
+_MOST_WORKERS, _MOST_HOSTS = 16, 8
 _MOST_CHARACTERS = 40
 _SLOW, _HOST = "slow", "host"
 _FIGURES: tuple[tuple[str, Callable[[Pace], str]], ...] = (
@@ -37,9 +37,9 @@ def straggler_tables(report: StragglerReport) -> RenderableType:
     where there are several.
     """
     parts: list[RenderableType] = [Text(f" {_headline(report)}", style="bold")]
-    parts.append(_table(report.workers, "workers"))
+    parts.append(_table(report.workers, "workers", _MOST_WORKERS))
     if len(report.hosts) > 1:
-        parts.append(_table(report.hosts, "hosts"))
+        parts.append(_table(report.hosts, "hosts", _MOST_HOSTS))
     return Group(*parts, Padding(Text(cost_sentence(report)), (0, 1, 1, 1)))
 
 
@@ -65,13 +65,15 @@ def _headline(report: StragglerReport) -> str:
         return "who was slow: " + (
             "nobody, beyond chance" if is_compared else "unknown"
         )
-    names = ", ".join(slow[:_MOST_ROWS]) + (", ..." if len(slow) > _MOST_ROWS else "")
+    names = ", ".join(slow[:_MOST_WORKERS]) + (
+        ", ..." if len(slow) > _MOST_WORKERS else ""
+    )
     return f"who was slow: worker {names}"
 
 
-def _table(paces: Sequence[Pace], kind: str) -> Table:
+def _table(paces: Sequence[Pace], kind: str, most: int) -> Table:
     ranked = sorted(paces, key=_urgency)
-    shown, n_rest = ranked[:_MOST_ROWS], len(ranked[_MOST_ROWS:])
+    shown, n_rest = ranked[:most], len(ranked[most:])
     caption = f"{n_rest:,} more {kind} not shown" if n_rest else None
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption=caption
