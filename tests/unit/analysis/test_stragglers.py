@@ -193,6 +193,27 @@ def test_a_worker_that_was_cut_off_arrives_at_its_own_pace():
     assert report.workers[1].waited_here_s == 0.0
 
 
+def test_a_slow_round_is_not_taken_for_a_usual_one():
+    # 1 s and 4 s an update in turns; U = 40, closed at 40 s: 40 updates, then 10.
+    rounds = rounds_of(
+        [[40, 40], [40, 10]],
+        [[40.0, 40.0]] * 2,
+        np.zeros((2, 2)),
+        [[40.0, 40.0], [40.0, NAN]],
+        u=40,
+    )
+    slow_s = analysed(rounds).local_sgd_s - 40.0
+    assert 40 + 30 * 3 < slow_s <= 40 + 30 * 4
+
+
+def test_who_completes_nothing_would_have_taken_as_long_as_it_was_seen_to_at_least():
+    rounds = rounds_of(
+        [[4, 0]] * 3, [[4.0, 0.0]] * 3, [[0.0, 4.0]] * 3, [[4.0, NAN]] * 3, u=4
+    )
+    report = analysed(rounds)
+    assert report.local_sgd_s == pytest.approx(3 * 4 * 4.0)
+
+
 @pytest.mark.parametrize(
     ("delay", "least"),
     [
