@@ -52,8 +52,9 @@ def cost_sentence(report: StragglerReport) -> str:
     each = f"{_seconds(local_sgd_s / rounds)} a round"
     if local_sgd_s <= here_s:
         return f"The rounds waited for all: {each}, as in local SGD."
+    more = _seconds(local_sgd_s - here_s)
     return (
-        f"Waiting for all would have cost about {_seconds(local_sgd_s - here_s)} more: "
+        f"Waiting for all would have cost at least {more} more: "
         f"{each} (local SGD) against {_seconds(here_s / rounds)}."
     )
 

@@ -116,7 +116,7 @@ def test_a_host_name_does_not_steer_the_terminal():
 
 def test_the_sentence_says_what_waiting_would_have_cost():
     sentence = cost_sentence(report([worker(0)]))
-    assert "would have cost about 20 s more" in sentence
+    assert "would have cost at least 20 s more" in sentence
     assert "1.5 s a round (local SGD) against 0.5 s" in sentence
     waited = cost_sentence(report([worker(0)], local_sgd_s=10.0))
     assert waited == "The rounds waited for all: 0.5 s a round, as in local SGD."
@@ -146,7 +146,7 @@ def test_the_report_command_prints_it_and_json_has_it(capsys, run_path):
     assert run_command(["report", str(run_path)]) == 0
     text = capsys.readouterr().out
     assert "who was slow: worker 7" in text
-    assert "would have cost about" in text
+    assert "would have cost at least" in text
     assert "n1" in text[text.index("who was slow") :]
     assert run_command(["report", str(run_path), "--json"]) == 0
     (summary,) = json.loads(capsys.readouterr().out)

@@ -367,3 +367,14 @@ def test_numbers_that_no_worker_has_measured_do_no_harm():
     )
     report = analysed(rounds, ["a", "b", "c"] * 3)
     json.dumps(dataclasses.asdict(report), allow_nan=False)
+
+
+def test_one_absurd_duration_does_not_spoil_the_rest():
+    cancelled_s = np.zeros((10, 3))
+    cancelled_s[4, 1] = 1e300
+    rounds = rounds_of(
+        [[2, 2, 2]] * 10, [[2.0] * 3] * 10, cancelled_s, [[2.0] * 3] * 10
+    )
+    report = analysed(rounds)
+    assert [w.update_s for w in report.workers] == pytest.approx([1.0] * 3)
+    assert [w.speed for w in report.workers] == pytest.approx([1.0] * 3)
