@@ -113,6 +113,11 @@ def test_a_worker_slow_in_a_tenth_of_the_rounds_is_called_sporadic(setting):
     assert share_of("persistent", setting, at_times) <= 0.25
 
 
+def test_slow_in_a_third_of_the_rounds_is_sporadic_though_slow_on_average():
+    often = bench.slow_at_times(5.0, 0.3)
+    assert share_of("sporadic", SETTINGS["local-sgd"], often) >= 0.6
+
+
 def test_others_are_not_blamed_for_slow_ones():
     """Of 8 workers, 3 are slow: the rest is as far from the median as it can be."""
 
