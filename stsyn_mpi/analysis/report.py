@@ -17,9 +17,10 @@ from stsyn_mpi.analysis.settings import (
     is_timing_only,
     special_settings,
 )
+from stsyn_mpi.analysis.straggler_table import straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
 
-_MOST_WORKERS = 32
+_MOST_WORKERS = 16
 """Rows of the worker table; of more workers the slowest are shown."""
 _COLUMNS = (
     "worker",
@@ -51,7 +52,7 @@ def print_summaries(
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print a run: how it stands, its figures, and a table of its workers.
+    """Print a run: how it stands, its figures, its workers, and who was slow.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         Text(_printable(_configuration_line(summary)), style="dim"), soft_wrap=True
     )
     console.print(Group(_figures_table(summary), _workers_table(summary)))
+    console.print(straggler_tables(summary.stragglers))
 
 
 def _configuration_line(summary: RunSummary) -> str:

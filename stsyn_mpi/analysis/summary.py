@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
+from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
@@ -87,6 +88,7 @@ class RunSummary:
     workers: tuple[WorkerSummary, ...]
     lost_workers: tuple[int, ...]
     hung_workers: tuple[int, ...]
+    stragglers: StragglerReport
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
@@ -137,6 +139,7 @@ def summarise(run: Run) -> RunSummary:
         workers=_summarise_workers(run),
         lost_workers=_absent(run, WorkerStatus.LOST),
         hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
+        stragglers=find_stragglers(run),
     )
 
 
@@ -203,18 +206,3 @@ def _pieces(run: Run, name: str) -> Any:
     step = max(1, _PIECE_ELEMENTS // run.n_workers)
     for first in range(0, run.n_rounds, step):
         yield run.column(name, first, first + step)
-
-
-def worker_hosts(run: Run) -> list[str]:
-    """Return the host of each worker from the attribute ``hosts``, "" if unknown.
-
-    The attribute is a JSON list by rank, the root first.
-    """
-    unknown = [""] * run.n_workers
-    try:
-        hosts = json.loads(str(run.attributes.get("hosts", "[]")))
-    except (ValueError, RecursionError):
-        return unknown
-    if not isinstance(hosts, list) or len(hosts) != run.n_workers + 1:
-        return unknown
-    return [str(host) for host in hosts[1:]]

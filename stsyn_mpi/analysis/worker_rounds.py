@@ -1,0 +1,127 @@
+"""Worker columns of a run in pieces: what each worker did in each round."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.runfile.schema import WorkerStatus
+
+_PIECE_ELEMENTS = 1 << 17
+"""Elements of a worker column at a time: a dozen columns and their ranks stay small."""
+
+_LONGEST_S = 1e12
+"""Seconds that are none: 30,000 years."""
+
+_ANSWERED = (
+    WorkerStatus.USED,
+    WorkerStatus.DROPPED,
+    WorkerStatus.NO_UPDATE,
+    WorkerStatus.REFUSED,
+)
+_SILENT = (WorkerStatus.LATE, WorkerStatus.HUNG)
+
+
+@dataclass(frozen=True)
+class WorkerRounds:
+    """What the workers did in some consecutive rounds.
+
+    Attributes
+    ----------
+    n_updates : numpy.ndarray
+        int32 (n, M): completed updates.
+    compute_s, injected_s, cancelled_s, target_s : numpy.ndarray
+        float64 (n, M): seconds on the worker's clock, as the run file has them.
+    status : numpy.ndarray
+        int8 (n, M): codes of `WorkerStatus`.
+    wait_for, target_updates : numpy.ndarray
+        int64 (n,): K and U in force.
+    """
+
+    n_updates: np.ndarray
+    compute_s: np.ndarray
+    injected_s: np.ndarray
+    cancelled_s: np.ndarray
+    target_s: np.ndarray
+    status: np.ndarray
+    wait_for: np.ndarray
+    target_updates: np.ndarray
+
+    @cached_property
+    def work_s(self) -> np.ndarray:
+        """Seconds in completed updates, injected delays included, (n, M)."""
+        seconds: np.ndarray = _seconds(self.compute_s) + _seconds(self.injected_s)
+        return seconds
+
+    @cached_property
+    def exposure_s(self) -> np.ndarray:
+        """Seconds in all updates, (n, M).
+
+        The update that was cancelled is one of them: who completes few would look
+        fast without it.
+        """
+        seconds: np.ndarray = self.work_s + _seconds(self.cancelled_s)
+        return seconds
+
+    @cached_property
+    def is_measured(self) -> np.ndarray:
+        """Whether a worker answered and had time to work, (n, M)."""
+        result: np.ndarray = np.isin(self.status, _ANSWERED) & (self.n_updates >= 0)
+        return result & (self.exposure_s > 0) & (self.exposure_s < _LONGEST_S)
+
+    @cached_property
+    def is_silent(self) -> np.ndarray:
+        """Whether a worker owed an answer, (n, M)."""
+        return np.isin(self.status, _SILENT)
+
+    @cached_property
+    def took_part(self) -> np.ndarray:
+        """Whether a worker had work in the round, (n, M): neither idle nor lost."""
+        return np.isin(self.status, (*_ANSWERED, *_SILENT))
+
+    @cached_property
+    def has_reached(self) -> np.ndarray:
+        """Whether a worker reached its target, (n, M)."""
+        result: np.ndarray = (self.target_s >= 0) & (self.target_s < _LONGEST_S)
+        return result
+
+    @cached_property
+    def is_straggler(self) -> np.ndarray:
+        """Whether a worker took part and had not reached U at the close, (n, M)."""
+        result: np.ndarray = self.took_part & ~self.has_reached
+        return result
+
+
+def read_worker_rounds(run: Run) -> Iterator[WorkerRounds]:
+    """Read the worker columns of a run, some megabytes at a time."""
+    step = max(1, _PIECE_ELEMENTS // run.n_workers)
+    for first in range(0, run.n_rounds, step):
+        names = ("updates", "compute_s", "injected_s", "cancelled_s", "target_s")
+        columns = [f"worker_{name}" for name in (*names, "status")]
+        columns += ["wait_for", "target_updates"]
+        yield WorkerRounds(*(run.column(name, first, first + step) for name in columns))
+
+
+def _seconds(column: np.ndarray) -> np.ndarray:
+    """Take what is missing, or no duration, as nothing."""
+    return np.where(column > 0, column, 0.0)
+
+
+def worker_hosts(run: Run) -> list[str]:
+    """Return the host of each worker from the attribute ``hosts``, "" if unknown.
+
+    The attribute is a JSON list by rank, the root first.
+    """
+    unknown = [""] * run.n_workers
+    try:
+        hosts = json.loads(str(run.attributes.get("hosts", "[]")))
+    except (ValueError, RecursionError):
+        return unknown
+    if not isinstance(hosts, list) or len(hosts) != run.n_workers + 1:
+        return unknown
+    return [str(host) for host in hosts[1:]]
