@@ -222,4 +222,20 @@ def _array(
         raise InputError(f"{where} has the wrong shape {attribute.shape}")
     if attribute.get_storage_size() > MAX_TEXT_BYTES * 64:
         raise InputError(f"{where} is too large")
+    _check_references(owner, attribute, where)
     return np.atleast_1d(owner.attrs[key])
+
+
+def _check_references(
+    owner: h5py.Group | h5py.Dataset, attribute: h5py.h5a.AttrID, where: str
+) -> None:
+    """Check that what refers to texts is as long as HDF5 takes it to be.
+
+    It follows a shorter one to wherever the memory behind it leads.
+    """
+    text = h5py.check_string_dtype(attribute.dtype)
+    if text is None or text.length is not None:
+        return
+    address_bytes, _ = owner.file.id.get_create_plist().get_sizes()
+    if attribute.get_storage_size() != math.prod(attribute.shape) * (address_bytes + 8):
+        raise InputError(f"{where} is no whole text")

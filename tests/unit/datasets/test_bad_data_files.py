@@ -8,9 +8,12 @@ import h5py
 import numpy as np
 import pytest
 from fuzzing_bytes import bomb
+from fuzzing_hdf5 import in_oldest_format
+from small_data import arrays, source_of
 
 from stsyn_mpi.datasets import open_dataset
 from stsyn_mpi.datasets.verify import verify
+from stsyn_mpi.datasets.writer import write_data_file
 from stsyn_mpi.errors import InputError
 
 
@@ -358,3 +361,16 @@ def test_filters_that_libraries_use(tiny, codes):
     with h5py.File(tiny, "r+") as file:
         file["test/labels"][...] = labels
     read_all(tiny)
+
+
+def test_references_to_text_that_are_too_short(tmp_path):
+    """HDF5 would follow what stands behind them in memory."""
+    write_data_file(tmp_path / "new.h5", source_of(arrays()))
+    path = tmp_path / "old.h5"
+    in_oldest_format(tmp_path / "new.h5", path)
+    content = path.read_bytes()
+    # Types of variable length, text, 16 bytes long: told to be of one byte.
+    head = b"\x19\x01\x01\x00"
+    path.write_bytes(content.replace(head + b"\x10\0\0\0", head + b"\1\0\0\0"))
+    with pytest.raises(InputError, match="is no whole text"):
+        open_dataset(path)
