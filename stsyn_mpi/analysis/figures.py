@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stsyn_mpi.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart with any common colour blindness; line styles
@@ -58,11 +59,22 @@ def new_figure(width: float = 7.5, height: float = 4.6) -> tuple[Figure, Axes]:
     InputError
         If matplotlib is missing.
     """
+    figure = blank_figure(width, height)
+    return figure, figure.subplots()
+
+
+def blank_figure(width: float, height: float) -> Figure:
+    """Make a figure without axes, inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
     check_matplotlib()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def check_matplotlib() -> None:
@@ -104,9 +116,21 @@ def dress_axes(axes: Axes, x_label: str) -> None:
     axes.set_ylabel("test accuracy (%)")
     axes.set_xlim(left=0)
     axes.margins(y=0.06)
-    axes.grid(color="#d9d9d9", linewidth=0.8)
+    plain_axes(axes)
+
+
+def plain_axes(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    """Give axes a pale grid behind what is drawn, and no frame above and beside it."""
+    axes.grid(axis=grid, color="#d9d9d9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def integer_ticks(axis: Axis, most: int = 9) -> None:
+    """Put ticks of an axis at integers alone, and not too many."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=True))
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

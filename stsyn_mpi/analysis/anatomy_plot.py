@@ -1,0 +1,148 @@
+"""Draw where the wall time of rounds goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stsyn_mpi.analysis.anatomy import BESIDE, ON_PATH, RoundAnatomy
+from stsyn_mpi.analysis.figures import blank_figure, integer_ticks, plain_axes
+from stsyn_mpi.analysis.words import share_words, time_unit, time_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = {
+    "compute": "#0072B2",
+    "collect": "#E69F00",
+    "aggregate": "#009E73",
+    "other": "#999999",
+    "broadcast": "#56B4E9",
+    "adding": "#009E73",
+    "evaluate": "#CC79A7",
+}
+_LINES = {"broadcast": "-", "adding": "--", "evaluate": ":"}
+
+
+def draw_anatomy(anatomy: RoundAnatomy, clock: str) -> Figure:
+    """Draw the mean round with its figures, and the rounds of the run below it.
+
+    Parameters
+    ----------
+    anatomy : RoundAnatomy
+        The parts.
+    clock : str
+        ``wall`` or ``virtual``.
+    """
+    figure = blank_figure(7.5, 6.2)
+    top, bottom = figure.subplots(2, 1, height_ratios=[1.0, 1.5])
+    _draw_mean(top, anatomy, clock)
+    _draw_rounds(bottom, anatomy, clock)
+    handles, labels = bottom.get_legend_handles_labels()
+    n_lines = len(bottom.lines) // 2
+    figure.legend(
+        handles[n_lines:] + handles[:n_lines],
+        labels[n_lines:] + labels[:n_lines],
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
+    )
+    return figure
+
+
+def _draw_mean(axes: Axes, anatomy: RoundAnatomy, clock: str) -> None:
+    """Draw one bar a part, each beginning where the one before it on the path ends."""
+    whole = anatomy.mean_round_s
+    factor, unit = time_unit(whole)
+    rows = [(n, ON_PATH[n], v) for n, v in anatomy.mean_on_path.items()]
+    rows += [(n, BESIDE[n], v) for n, v in anatomy.mean_beside.items()]
+    begin = 0.0
+    for place, (name, _, value) in enumerate(rows):
+        is_beside = name in BESIDE
+        length = float(np.nan_to_num(value)) * factor
+        left = 0.0 if is_beside else begin
+        axes.barh(place, length, left=left, **_look(name))
+        words = [time_words(value), "" if is_beside else share_words(value, whole)]
+        text = "  ".join(part for part in words if part)
+        _note_bar(axes, place, left, length, whole * factor, text)
+        begin += 0.0 if is_beside else length
+    axes.set_yticks(range(len(rows)), [words for _, words, _ in rows], fontsize=8.5)
+    axes.axhline(len(ON_PATH) - 0.5, color="#555555", linewidth=0.8)
+    axes.invert_yaxis()
+    plain_axes(axes, grid="x")
+    axes.set_xlim(0, max(whole * factor, 1e-9) * 1.02)
+    axes.set_xlabel(f"{clock} time of the mean round ({unit})")
+    title = f"Mean round: {time_words(whole)}; below the line: beside the path"
+    axes.set_title(title, loc="left", fontsize=11)
+
+
+def _note_bar(
+    axes: Axes, place: int, left: float, length: float, whole: float, text: str
+) -> None:
+    """Write a bar's figures behind it, or before it where there is no room."""
+    has_room = left + length < 0.7 * whole
+    is_long = length > 0.3 * whole
+    x = left + length if has_room else left
+    inside = not has_room and is_long
+    axes.annotate(
+        text,
+        xy=(x, place),
+        xytext=(4 if has_room or inside else -4, 0),
+        textcoords="offset points",
+        va="center",
+        ha="left" if has_room or inside else "right",
+        fontsize=8.5,
+        color="white" if inside else "black",
+    )
+
+
+def _draw_rounds(axes: Axes, anatomy: RoundAnatomy, clock: str) -> None:
+    bins = anatomy.bins
+    factor, unit = time_unit(float(np.max(anatomy.round_s)))
+    widths, centres = bins.counts, bins.starts + (bins.counts - 1) / 2
+    base = np.zeros(len(widths))
+    for name, values in anatomy.on_path.items():
+        heights = values * factor
+        axes.bar(centres, heights, widths, base, label=ON_PATH[name], **_look(name))
+        base += heights
+    for name, values in anatomy.beside.items():
+        if np.nanmax(np.append(values, 0.0)) > 0:
+            _draw_beside(axes, centres, values * factor, name)
+    plain_axes(axes, grid="y")
+    axes.set_xlim(-0.5, bins.n_rounds - 0.5)
+    means = f", {bins.words}" if bins.words else ""
+    axes.set_xlabel(f"round{means}")
+    axes.set_ylabel(f"{clock} time ({unit})")
+    integer_ticks(axes.xaxis)
+    axes.set_title("Rounds of the run; lines: beside the path", loc="left", fontsize=11)
+
+
+def _draw_beside(axes: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
+    axes.plot(
+        x,
+        y,
+        color="white",
+        linewidth=3.2,
+        zorder=3,
+    )
+    axes.plot(
+        x,
+        y,
+        color=_COLOURS[name],
+        linestyle=_LINES[name],
+        linewidth=1.8,
+        marker="." if len(x) < 2 else None,
+        label=f"beside: {BESIDE[name]}",
+        zorder=4,
+    )
+
+
+def _look(name: str) -> dict[str, Any]:
+    """Return how the bars of a part look; those beside the path are hatched."""
+    look: dict[str, Any] = {"color": _COLOURS[name], "linewidth": 0}
+    if name in BESIDE:
+        look |= {"hatch": "////", "edgecolor": "white"}
+    return look

@@ -1,0 +1,83 @@
+"""Draw test and training loss over time and over communication."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stsyn_mpi.analysis.figures import Style, dress_axes, line_style, new_figure, styles
+from stsyn_mpi.analysis.loss import LossCurve, LossPoints
+from stsyn_mpi.analysis.words import drawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_POINTS = 4000
+_STEEP = 10.0
+"""Ratio of losses from which on the axis is logarithmic."""
+
+
+def draw_loss(
+    curves: Sequence[LossCurve],
+    labels: Sequence[str],
+    x_of: Callable[[LossPoints], np.ndarray],
+    x_label: str,
+) -> Figure:
+    """Draw the losses of some runs: test loss strong, training loss pale.
+
+    Parameters
+    ----------
+    curves, labels : sequence
+        The runs, and how they are called.
+    x_of : callable
+        What stands on the horizontal axis.
+    x_label : str
+        Its label, with the unit.
+    """
+    figure, axes = new_figure()
+    for curve, label, style in zip(curves, labels, styles(), strict=False):
+        _draw_training(axes, x_of(curve.training), curve, label, style)
+        _draw_test(axes, x_of(curve.test), curve.test.loss, label, style)
+    dress_axes(axes, x_label)
+    axes.set_ylabel("loss")
+    if _are_steep(curves):
+        axes.set_yscale("log")
+    axes.set_title("Test and training loss", loc="left", fontsize=11)
+    figure.legend(loc="outside lower left", frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_training(
+    axes: Axes, x: np.ndarray, curve: LossCurve, label: str, style: Style
+) -> None:
+    if not len(x):
+        return
+    n = curve.rounds_per_point
+    means = f", means of {n:,} rounds" if n > 1 else ""
+    axes.plot(
+        x,
+        curve.training.loss,
+        color=style.colour,
+        alpha=0.45,
+        linewidth=1.0,
+        label=f"training, {drawable(label)}{means}",
+    )
+
+
+def _draw_test(
+    axes: Axes, x: np.ndarray, loss: np.ndarray, label: str, style: Style
+) -> None:
+    if not len(x):
+        return
+    step = max(1, -(-len(x) // _MOST_POINTS))
+    x, loss = x[::step], loss[::step]
+    axes.plot(x, loss, label=f"test, {drawable(label)}", **line_style(style, len(x)))
+
+
+def _are_steep(curves: Sequence[LossCurve]) -> bool:
+    parts = [points.loss for c in curves for points in (c.test, c.training)]
+    values = np.concatenate(parts)
+    return bool(values.min() > 0 and values.max() > _STEEP * values.min())
