@@ -43,22 +43,26 @@ def draw_gantt(view: GanttView, clock: str) -> Figure:
     height = 1.7 + float(np.clip(n_lanes * _EACH_INCHES, _LOWEST - 1.7, _HIGHEST - 1.7))
     figure = blank_figure(7.5, height)
     axes = figure.subplots()
-    latest = max([view.length_s, *(_end(bars) for bars in view.bars.values())])
-    end_s = min(latest, _LONGEST * view.length_s) or 1.0
+    end_s = _end_of(view)
     factor, unit = time_unit(end_s)
     for kind, bars in view.bars.items():
         _draw_bars(axes, bars, kind, factor, end_s, **_edges(view, kind))
     _draw_arrivals(axes, view, factor)
     _name_lanes(axes, view)
     axes.set_xlim(0, end_s * factor)
-    axes.set_xlabel(f"{clock} time since the round began ({unit})")
+    which = "first round" if view.is_stretch else "round"
+    axes.set_xlabel(f"{clock} time since the {which} began ({unit})")
     axes.set_title(_title(view), loc="left", fontsize=11)
     figure.legend(loc="outside lower left", ncols=5, frameon=False, fontsize=8.5)
     return figure
 
 
-def _end(bars: Bars) -> float:
-    return float((bars.start_s + bars.length_s).max()) if len(bars.lane) else 0.0
+def _end_of(view: GanttView) -> float:
+    """Return where time ends: with a stretch, or with the last work of a round."""
+    if view.is_stretch:
+        return view.length_s or 1.0
+    ends = [(b.start_s + b.length_s).max() for b in view.bars.values() if len(b.lane)]
+    return min(max([view.length_s, *ends]), _LONGEST * view.length_s) or 1.0
 
 
 def _draw_bars(
@@ -93,7 +97,7 @@ def _edges(view: GanttView, kind: str) -> dict[str, Any]:
     if kind == "computed" and view.bars["injected"].length_s.any():
         return {"edgecolor": _KINDS[kind][1], "linewidth": 0.6}
     few = sum(len(bars.lane) for bars in view.bars.values()) <= _MOST_OUTLINED
-    return {"edgecolor": "white", "linewidth": 0.3 if few else 0.0}
+    return {"edgecolor": "white", "linewidth": 0.5 if few else 0.0}
 
 
 def _draw_arrivals(axes: Axes, view: GanttView, factor: float) -> None:

@@ -11,13 +11,14 @@ def time_words(seconds: float | None) -> str:
     """Return a duration with three digits and a unit that suits it."""
     if seconds is None or not math.isfinite(seconds):
         return "not recorded"
+    # Three digits: what rounds up to the next unit is told in it.
     for limit, factor, unit in (
-        (1e-3, 1e6, "µs"),
-        (1.0, 1e3, "ms"),
+        (0.9995e-3, 1e6, "µs"),
+        (0.9995, 1e3, "ms"),
         (600.0, 1.0, "s"),
         (36_000.0, 1 / 60, "min"),
     ):
-        if abs(seconds) < limit:
+        if seconds < limit:
             return f"{seconds * factor:.3g} {unit}" if seconds else "0 s"
     return f"{seconds / 3600:,.1f} h"
 
@@ -43,20 +44,24 @@ def share_words(part: float, whole: float) -> str:
     return f"{share:.1f} %" if share >= 1 else f"{share:.2g} %"
 
 
-def printable(text: object) -> str:
-    """Return a text of a run file in one line that steers nothing, of bounded length.
+def printable(text: object, most: int = _MOST_CHARACTERS) -> str:
+    """Return a text of a run file in one line that steers nothing.
 
-    Characters that are not printed are taken out, and what is too long is cut.
+    Characters that are not printed are replaced, and of more than `most` the rest is
+    cut off.
     """
-    whole = "".join(c if c.isprintable() else "?" for c in str(text))
-    return (
-        whole if len(whole) <= _MOST_CHARACTERS else whole[: _MOST_CHARACTERS - 1] + "…"
-    )
+    whole = str(text)
+    cut = whole if len(whole) <= most else whole[: most - 1] + "…"
+    return "".join(c if c.isprintable() else "?" for c in cut)
 
 
 def drawable(text: object) -> str:
-    r"""Return a text as figures take it: `printable`, and no dollar a formula."""
-    return printable(text).replace("$", r"\$")
+    """Return a text as figures take it: `printable`, and taken as it is.
+
+    Elsewhere a dollar begins a formula, and what begins with "_" is in no legend.
+    """
+    plain = printable(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
 
 
 def counted(number: int, noun: str) -> str:
