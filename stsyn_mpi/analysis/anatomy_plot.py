@@ -82,20 +82,22 @@ def _draw_mean(axes: Axes, anatomy: RoundAnatomy, clock: str) -> None:
 def _note_bar(
     axes: Axes, place: int, left: float, length: float, whole: float, text: str
 ) -> None:
-    """Write a bar's figures behind it, or before it where there is no room."""
-    has_room = left + length < 0.7 * whole
-    is_long = length > 0.3 * whole
-    x = left + length if has_room else left
-    inside = not has_room and is_long
+    """Write a bar's figures behind it, or else into it or before it."""
+    if left + length < 0.7 * whole:
+        x, side, shift = left + length, "left", 4
+    elif length > 0.3 * whole:
+        x, side, shift = left, "left", 4
+    else:
+        x, side, shift = left, "right", -4
     axes.annotate(
         text,
         xy=(x, place),
-        xytext=(4 if has_room or inside else -4, 0),
+        xytext=(shift, 0),
         textcoords="offset points",
         va="center",
-        ha="left" if has_room or inside else "right",
+        ha=side,
         fontsize=8.5,
-        color="white" if inside else "black",
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "linewidth": 0},
     )
 
 

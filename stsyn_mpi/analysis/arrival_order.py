@@ -75,8 +75,9 @@ def arrival_order(run: Run) -> ArrivalOrder:
     group_of = np.empty(n_workers, dtype=np.int64)
     for index, workers in enumerate(groups):
         group_of[workers] = index
-    edges = np.linspace(0, n_workers, min(n_workers, MOST_ROWS) + 1).astype(np.int64)
-    column_of = np.searchsorted(edges, np.arange(n_workers), side="right") - 1
+    n_places = _most_arrivals(run)
+    edges = np.linspace(0, n_places, min(n_places, MOST_ROWS) + 1).astype(np.int64)
+    column_of = np.searchsorted(edges, np.arange(n_places), side="right") - 1
     counts = np.zeros((len(groups), len(edges) - 1), dtype=np.int64)
     never = np.zeros(len(groups), dtype=np.int64)
     cancelled = worker_pieces(run, "worker_cancelled_s")
@@ -91,6 +92,12 @@ def arrival_order(run: Run) -> ArrivalOrder:
         cells = group_of[workers] * counts.shape[1] + columns
         counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
     return ArrivalOrder(n_workers, groups, edges, counts, never)
+
+
+def _most_arrivals(run: Run) -> int:
+    """Return how many workers came to their targets in the fullest round, or 1."""
+    pieces = worker_pieces(run, "worker_target_s")
+    return max(1, *(int(np.isfinite(p).sum(axis=1).max()) for _, p in pieces))
 
 
 def _places(target_s: np.ndarray) -> np.ndarray:

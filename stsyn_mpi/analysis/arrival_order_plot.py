@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stsyn_mpi.analysis.arrival_order import ArrivalOrder
-from stsyn_mpi.analysis.figures import blank_figure, integer_ticks
+from stsyn_mpi.analysis.figures import blank_figure, integer_ticks, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,17 +17,27 @@ _EACH_INCHES = 0.17
 _LOWEST, _HIGHEST = 2.8, 7.0
 _MOST_TICKS = 16
 _MOST_WRITTEN = 12
-"""Places up to which the shares are written into their cells."""
+"""Rows and places up to which the shares are written into their cells."""
 
 
 def draw_arrival_order(order: ArrivalOrder) -> Figure:
-    """Draw the shares of the rounds in which a row came in at a place, or never."""
+    """Draw the shares of the rounds in which a row came in at a place, and never."""
     n_rows = len(order.groups)
     height = 1.5 + float(np.clip(n_rows * _EACH_INCHES, _LOWEST - 1.5, _HIGHEST - 1.5))
     figure = blank_figure(7.5, height)
-    axes = figure.subplots()
-    shares = np.ma.masked_invalid(100 * order.shares)
-    highest = max(1.0, float(shares[:, :-1].max(fill_value=0.0)))
+    places, never = figure.subplots(1, 2, sharey=True, width_ratios=[5, 1])
+    shares = 100 * np.nan_to_num(order.shares)
+    _draw_places(figure, places, shares[:, :-1])
+    _draw_never(never, shares[:, -1])
+    _name_places(places, order)
+    _name_rows(places, order)
+    title = "Place at which a worker came to its target"
+    places.set_title(title, loc="left", fontsize=11)
+    return figure
+
+
+def _draw_places(figure: Figure, axes: Axes, shares: np.ndarray) -> None:
+    highest = max(1.0, float(shares.max()))
     image = axes.imshow(
         shares,
         cmap="cividis",
@@ -36,22 +46,14 @@ def draw_arrival_order(order: ArrivalOrder) -> Figure:
         aspect="auto",
         interpolation="nearest",
     )
-    if shares.shape[1] <= _MOST_WRITTEN and n_rows <= _MOST_WRITTEN:
+    if max(shares.shape) <= _MOST_WRITTEN:
         _write_shares(axes, shares, highest)
-    _name_places(axes, order)
-    _name_rows(axes, order)
-    # Shares of "never" may lie beyond those of any place: they would hide these.
-    beyond = "max" if shares.max(fill_value=0.0) > highest else "neither"
-    bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, extend=beyond)
+    bar = figure.colorbar(image, ax=axes, location="left", pad=0.02, fraction=0.06)
     bar.set_label("share of its rounds (%)")
-    axes.set_title(
-        "Place at which a worker came to its target", loc="left", fontsize=11
-    )
-    return figure
 
 
-def _write_shares(axes: Axes, shares: np.ma.MaskedArray, highest: float) -> None:
-    for (row, column), share in np.ndenumerate(shares.filled(0.0)):
+def _write_shares(axes: Axes, shares: np.ndarray, highest: float) -> None:
+    for (row, column), share in np.ndenumerate(shares):
         if share < 0.5:
             continue
         axes.text(
@@ -65,17 +67,23 @@ def _write_shares(axes: Axes, shares: np.ma.MaskedArray, highest: float) -> None
         )
 
 
+def _draw_never(axes: Axes, shares: np.ndarray) -> None:
+    axes.barh(range(len(shares)), shares, height=0.8, color="#777777")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("never (%)")
+    axes.tick_params(axis="y", left=False, labelleft=False)
+    plain_axes(axes, grid="x")
+
+
 def _name_places(axes: Axes, order: ArrivalOrder) -> None:
     n_places = order.counts.shape[1]
-    step = -(-n_places // _MOST_TICKS)
-    places = list(range(0, n_places, step))
+    places = list(range(0, n_places, -(-n_places // _MOST_TICKS)))
     edges = order.place_edges
     labels = [_place_words(int(edges[p]), int(edges[p + 1])) for p in places]
-    axes.set_xticks([*places, n_places], [*labels, "never"], fontsize=8)
+    axes.set_xticks(places, labels, fontsize=8)
     if max(map(len, labels)) > 3:
         axes.tick_params(axis="x", rotation=45)
-    axes.axvline(n_places - 0.5, color="white", linewidth=2)
-    axes.set_xlabel("place in the round; never: stopped before its target")
+    axes.set_xlabel("place in the round")
 
 
 def _place_words(first: int, stop: int) -> str:

@@ -21,6 +21,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 _MOST_MARKERS = 25
+_LEGEND_PT = 9
+_MARGIN_PT = 60
 _EM_PER_CHARACTER = 0.56
 """Mean width of a character of the figures' font, with some room to spare."""
 
@@ -130,7 +132,26 @@ def integer_ticks(axis: Axis, most: int = 9) -> None:
     """Put ticks of an axis at integers alone, and not too many."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(most, integer=True))
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the names of curves below the axes, each on lines of its own.
+
+    The figure grows by them; the axes keep their size.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
+    texts = [wrapped(label, width_pt, _LEGEND_PT) for label in labels]
+    n_lines = sum(1 + text.count("\n") for text in texts)
+    figure.set_figheight(figure.get_figheight() + n_lines * 1.4 * _LEGEND_PT / 72)
+    figure.legend(
+        handles,
+        texts,
+        loc="outside lower left",
+        frameon=False,
+        fontsize=_LEGEND_PT,
+    )
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -49,7 +49,7 @@ def draw_gantt(view: GanttView, clock: str) -> Figure:
         _draw_bars(axes, bars, kind, factor, end_s, **_edges(view, kind))
     _draw_arrivals(axes, view, factor)
     _name_lanes(axes, view)
-    axes.set_xlim(0, end_s * factor)
+    axes.set_xlim(0, 1.01 * end_s * factor)
     which = "first round" if view.is_stretch else "round"
     axes.set_xlabel(f"{clock} time since the {which} began ({unit})")
     axes.set_title(_title(view), loc="left", fontsize=11)

@@ -10,7 +10,7 @@ from stsyn_mpi.analysis.bins import Bins, worker_pieces
 from stsyn_mpi.analysis.summary import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 
-_MOST_BINS = 200
+_MOST_BINS = 100
 _MOST_ROWS = 1000
 _MOST_BLOCKS = 64
 """Blocks of hosts that separators can tell apart."""

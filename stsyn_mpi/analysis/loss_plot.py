@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stsyn_mpi.analysis.figures import Style, dress_axes, line_style, new_figure, styles
+from stsyn_mpi.analysis.figures import (
+    Style,
+    dress_axes,
+    legend_below,
+    line_style,
+    new_figure,
+    styles,
+)
 from stsyn_mpi.analysis.loss import LossCurve, LossPoints
 from stsyn_mpi.analysis.words import drawable
 
@@ -46,7 +53,7 @@ def draw_loss(
     if _are_steep(curves):
         axes.set_yscale("log")
     axes.set_title("Test and training loss", loc="left", fontsize=11)
-    figure.legend(loc="outside lower left", frameon=False, fontsize=9)
+    legend_below(figure, axes)
     return figure
 
 

@@ -79,7 +79,7 @@ _ANATOMY_CAPTION = (
 _GANTT_CAPTION = (
     "Each bar begins when the worker had the model, on its own clock; the dashed line "
     "is the K-th arrival on the root's, so the two can be apart by the time of a "
-    "message."
+    "message. White within a row is time between updates."
 )
 
 
@@ -154,16 +154,15 @@ def own_pictures(report: RunReport) -> Iterator[Picture]:
         draw_arrival_order(report.order),
         is_light=False,
     )
-    for view in report.gantts:
-        yield _gantt_picture(view, clock, stem)
+    for place, view in enumerate(report.gantts):
+        yield _gantt_picture(view, clock, stem, "" if place else _GANTT_CAPTION)
 
 
-def _gantt_picture(view: GanttView, clock: str, stem: str) -> Picture:
-    notes = gantt_notes(view)
+def _gantt_picture(view: GanttView, clock: str, stem: str, caption: str) -> Picture:
     return Picture(
         f"gantt-round-{view.chosen.index}",
         f"What workers of {stem} did in {view.chosen.words}",
-        f"{_GANTT_CAPTION} {notes}".strip(),
+        f"{caption} {gantt_notes(view)}".strip(),
         draw_gantt(view, clock),
         is_light=sum(len(bars.lane) for bars in view.bars.values()) < 1000,
     )

@@ -13,6 +13,7 @@ from stsyn_mpi.analysis.communication import communication_words
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
+    legend_below,
     line_style,
     new_figure,
     styles,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 COMMUNICATION = "communication (models sent up and down)"
 _MOST_POINTS = 4000
-_TITLE_PT, _LEGEND_PT = 11, 9
+_TITLE_PT = 11
 _MARGIN_PT = 60
 _LONG = 50
 """Characters of a name beyond which it would hide the curves."""
@@ -145,21 +146,11 @@ def _draw(
 
 def _place_legend(figure: Figure, axes: Axes) -> None:
     """Put short names into the axes, and long ones, each on its lines, below."""
-    handles, labels = axes.get_legend_handles_labels()
+    _, labels = axes.get_legend_handles_labels()
     if max(map(len, labels)) <= _LONG:
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
         return
-    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
-    texts = [wrapped(label, width_pt, _LEGEND_PT) for label in labels]
-    n_lines = sum(1 + text.count("\n") for text in texts)
-    figure.set_figheight(figure.get_figheight() + n_lines * 1.4 * _LEGEND_PT / 72)
-    figure.legend(
-        handles,
-        texts,
-        loc="outside lower left",
-        frameon=False,
-        fontsize=_LEGEND_PT,
-    )
+    legend_below(figure, axes)
 
 
 def _draw_curve(

@@ -8,7 +8,9 @@ import numpy as np
 
 from stsyn_mpi.analysis.page.elements import table
 from stsyn_mpi.analysis.run_report import RunReport
-from stsyn_mpi.analysis.words import time_words
+from stsyn_mpi.analysis.words import printable, time_words
+
+_MOST_OF_DELAY = 80
 
 
 def comparison_part(reports: Sequence[RunReport]) -> str:
@@ -51,7 +53,7 @@ def _column(report: RunReport, target: float | None) -> dict[str, str]:
         "M": f"{summary.n_workers:,}",
         "K": str(config.get("wait_for", "?")),
         "U": str(config.get("target_updates", "?")),
-        "delay": str(config.get("delay", "none")),
+        "delay": printable(config.get("delay", "none"), _MOST_OF_DELAY),
         "rounds": f"{summary.n_rounds:,}",
         "clock": summary.clock,
         "time": time_words(summary.wall_s),

@@ -10,6 +10,7 @@ from typing import Any
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 from stsyn_mpi.analysis.report import configuration_line, summary_figures
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.words import printable
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.runfile.schema import ATTRIBUTES, PROVENANCE
 from stsyn_mpi.simulate_config import SimulateConfig
@@ -26,7 +27,7 @@ def summary_part(report: RunReport) -> str:
     kind = "done" if summary.state == "done" else "standing"
     return (
         paragraph(summary.standing, kind)
-        + paragraph(configuration_line(summary), "quiet")
+        + paragraph(printable(configuration_line(summary)), "quiet")
         + table((), summary_figures(summary), kind="facts")
     )
 
