@@ -78,8 +78,7 @@ def durations(values: np.ndarray) -> np.ndarray:
 
     A file may come from a stranger.
     """
-    with np.errstate(invalid="ignore"):
-        is_sound = (values >= 0) & (values <= _LONGEST_S)
+    is_sound = (values >= 0) & (values <= _LONGEST_S)
     sound: np.ndarray = np.where(is_sound, values, np.nan)
     return sound
 
@@ -91,8 +90,7 @@ def round_times(run: Run) -> np.ndarray:
     no duration.
     """
     ends = run.column("wall_s")
-    with np.errstate(invalid="ignore", over="ignore"):
-        times: np.ndarray = np.nan_to_num(durations(np.diff(ends, prepend=0.0)))
+    times: np.ndarray = np.nan_to_num(durations(np.diff(ends, prepend=0.0)))
     return times
 
 

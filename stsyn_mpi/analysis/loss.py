@@ -58,8 +58,7 @@ def loss_curve(run: Run) -> LossCurve:
     test = _points(seconds, models, run.column("test_loss"))
     bins = Bins.at_most(_MOST_POINTS, run.n_rounds)
     ends = bins.starts + bins.counts - 1
-    with np.errstate(over="ignore", invalid="ignore"):
-        training = bins.means(run.column("train_loss"))
+    training = bins.means(run.column("train_loss"))
     return LossCurve(test, _points(seconds[ends], models[ends], training), bins.size)
 
 

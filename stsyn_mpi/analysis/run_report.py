@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stsyn_mpi.analysis.anatomy import RoundAnatomy, round_anatomy
 from stsyn_mpi.analysis.arrival_order import ArrivalOrder, arrival_order
 from stsyn_mpi.analysis.bins import round_times
@@ -81,22 +83,23 @@ def read_reports(
 
 def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport:
     """Read all that a report says of one run; see `read_reports`."""
-    summary = summarise(run)
-    gantts, note = _gantts(run, rounds)
-    return RunReport(
-        stem,
-        summary,
-        accuracy_curve(run),
-        loss_curve(run),
-        round_anatomy(run),
-        load_map(run),
-        arrival_order(run),
-        gantts,
-        note,
-        findings_of(run),
-        run.config,
-        run.attributes,
-    )
+    # Numbers of a stranger's file may be beyond all bounds: nobody need hear of it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        gantts, note = _gantts(run, rounds)
+        return RunReport(
+            stem,
+            summarise(run),
+            accuracy_curve(run),
+            loss_curve(run),
+            round_anatomy(run),
+            load_map(run),
+            arrival_order(run),
+            gantts,
+            note,
+            findings_of(run),
+            run.config,
+            run.attributes,
+        )
 
 
 def _gantts(
