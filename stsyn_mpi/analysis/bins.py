@@ -78,8 +78,13 @@ def durations(values: np.ndarray) -> np.ndarray:
 
     A file may come from a stranger.
     """
-    is_sound = (values >= 0) & (values <= _LONGEST_S)
-    sound: np.ndarray = np.where(is_sound, values, np.nan)
+    sound: np.ndarray = np.where(is_duration(values), values, np.nan)
+    return sound
+
+
+def is_duration(values: np.ndarray) -> np.ndarray:
+    """Say which seconds can be a duration."""
+    sound: np.ndarray = (values >= 0) & (values <= _LONGEST_S)
     return sound
 
 

@@ -79,8 +79,13 @@ def blank_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def check_matplotlib() -> None:
+def check_matplotlib(option: str = "--png") -> None:
     """Check that figures can be drawn.
+
+    Parameters
+    ----------
+    option : str
+        What asks for them.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def check_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
+            f"figures need matplotlib: pip install 'stsyn-mpi[plot]' ({option})"
         ) from error
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stsyn_mpi.analysis.bins import Bins
+from stsyn_mpi.analysis.bins import Bins, is_duration
 from stsyn_mpi.runfile.reader import Run
 
 _MOST_POINTS = 500
+_LARGEST = 1e100
+"""Beyond it, axes of figures overflow."""
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,5 @@ def loss_curve(run: Run) -> LossCurve:
 
 
 def _points(seconds: np.ndarray, models: np.ndarray, loss: np.ndarray) -> LossPoints:
-    known = np.isfinite(loss) & np.isfinite(seconds)
+    known = (np.abs(loss) <= _LARGEST) & is_duration(seconds)
     return LossPoints(seconds[known], models[known], loss[known])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import is_duration
 from stsyn_mpi.analysis.communication import communication_words
 from stsyn_mpi.analysis.figures import (
     Style,
@@ -61,7 +62,7 @@ class AccuracyCurve:
 def accuracy_curve(run: Run) -> AccuracyCurve:
     """Read the accuracy curve of a run; it is empty if nothing was evaluated."""
     accuracy = run["test_accuracy"]
-    evaluated = np.isfinite(accuracy) & np.isfinite(run["wall_s"])
+    evaluated = (accuracy >= 0) & (accuracy <= 1) & is_duration(run["wall_s"])
     models = np.cumsum(
         np.maximum(run["models_up"], 0) + np.maximum(run["models_down"], 0)
     )

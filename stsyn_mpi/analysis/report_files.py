@@ -29,7 +29,7 @@ def check_targets(html: Path | None, png_folder: Path | None) -> None:
     """
     if html is None and png_folder is None:
         return
-    check_matplotlib()
+    check_matplotlib("--png" if html is None else "--html")
     if html is not None:
         _check_page(html)
 
