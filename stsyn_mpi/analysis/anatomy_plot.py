@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from stsyn_mpi.analysis.words import share_words, time_unit, time_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 _COLOURS = {
     "compute": "#0072B2",
@@ -36,20 +37,18 @@ def draw_anatomy(anatomy: RoundAnatomy, clock: str) -> Figure:
     clock : str
         ``wall`` or ``virtual``.
     """
-    figure = blank_figure(7.5, 6.2)
-    top, bottom = figure.subplots(2, 1, height_ratios=[1.0, 1.5])
-    _draw_mean(top, anatomy, clock)
-    _draw_rounds(bottom, anatomy, clock)
-    handles, labels = bottom.get_legend_handles_labels()
-    n_lines = len(bottom.lines) // 2
-    figure.legend(
-        handles[n_lines:] + handles[:n_lines],
-        labels[n_lines:] + labels[:n_lines],
-        loc="outside lower left",
-        ncols=2,
-        frameon=False,
-        fontsize=8.5,
-    )
+    figure = blank_figure(7.5, 7.4)
+    heights = [1.0, 2.3]
+    (top,), (bottom,) = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)
+    _draw_mean(top.subplots(), anatomy, clock)
+    whole, rest = bottom.subplots(2, 1, sharex=True)
+    _draw_stack(whole, anatomy, list(ON_PATH))
+    whole.set_title("Rounds of the run", loc="left", fontsize=11)
+    _draw_stack(rest, anatomy, [name for name in ON_PATH if name != "compute"])
+    title = "The same without computing; lines: beside the path"
+    rest.set_title(title, loc="left", fontsize=11)
+    _name_rounds(rest, anatomy)
+    _draw_legend(bottom, whole, rest)
     return figure
 
 
@@ -86,7 +85,7 @@ def _note_bar(
     if left + length < 0.7 * whole:
         x, side, shift = left + length, "left", 4
     elif length > 0.3 * whole:
-        x, side, shift = left, "left", 4
+        x, side, shift = left, "left", 8
     else:
         x, side, shift = left, "right", -4
     axes.annotate(
@@ -101,35 +100,43 @@ def _note_bar(
     )
 
 
-def _draw_rounds(axes: Axes, anatomy: RoundAnatomy, clock: str) -> None:
+def _draw_stack(axes: Axes, anatomy: RoundAnatomy, names: list[str]) -> None:
+    """Stack parts of the path; without computing, draw what runs beside it, too."""
     bins = anatomy.bins
-    factor, unit = time_unit(float(np.max(anatomy.round_s)))
     widths, centres = bins.counts, bins.starts + (bins.counts - 1) / 2
+    parts = {name: anatomy.on_path[name] for name in names}
+    beside = () if "compute" in parts else anatomy.beside.values()
+    highest = _highest([np.sum([*parts.values()], axis=0), *beside])
+    factor, unit = time_unit(highest)
     base = np.zeros(len(widths))
-    for name, values in anatomy.on_path.items():
+    for name, values in parts.items():
         heights = values * factor
         axes.bar(centres, heights, widths, base, label=ON_PATH[name], **_look(name))
         base += heights
-    for name, values in anatomy.beside.items():
-        if np.nanmax(np.append(values, 0.0)) > 0:
-            _draw_beside(axes, centres, values * factor, name)
+    if "compute" not in parts:
+        _draw_beside(axes, anatomy, centres, factor)
     plain_axes(axes, grid="y")
-    axes.set_xlim(-0.5, bins.n_rounds - 0.5)
-    means = f", {bins.words}" if bins.words else ""
-    axes.set_xlabel(f"round{means}")
-    axes.set_ylabel(f"{clock} time ({unit})")
-    integer_ticks(axes.xaxis)
-    axes.set_title("Rounds of the run; lines: beside the path", loc="left", fontsize=11)
+    axes.set_ylim(0, 1.05 * highest * factor or 1.0)
+    axes.set_ylabel(f"time ({unit})")
 
 
-def _draw_beside(axes: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
-    axes.plot(
-        x,
-        y,
-        color="white",
-        linewidth=3.2,
-        zorder=3,
-    )
+def _highest(series: Sequence[np.ndarray]) -> float:
+    values = np.concatenate(series)
+    return float(np.nanmax(np.append(values, 0.0)))
+
+
+def _draw_beside(
+    axes: Axes, anatomy: RoundAnatomy, centres: np.ndarray, factor: float
+) -> None:
+    """Draw what runs beside the path as lines, where there was any."""
+    for name, values in anatomy.beside.items():
+        known = values > 0
+        if known.any():
+            _draw_line(axes, centres[known], factor * values[known], name)
+
+
+def _draw_line(axes: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
+    axes.plot(x, y, color="white", linewidth=3.2, zorder=3)
     axes.plot(
         x,
         y,
@@ -139,6 +146,27 @@ def _draw_beside(axes: Axes, x: np.ndarray, y: np.ndarray, name: str) -> None:
         marker="." if len(x) < 2 else None,
         label=f"beside: {BESIDE[name]}",
         zorder=4,
+    )
+
+
+def _name_rounds(axes: Axes, anatomy: RoundAnatomy) -> None:
+    bins = anatomy.bins
+    axes.set_xlim(-0.5, bins.n_rounds - 0.5)
+    axes.set_xlabel("round" + (f", {bins.words}" if bins.words else ""))
+    integer_ticks(axes.xaxis)
+
+
+def _draw_legend(figure: FigureBase, whole: Axes, rest: Axes) -> None:
+    """Name the parts of the path, then the lines."""
+    handles, labels = whole.get_legend_handles_labels()
+    lines = [line for line in rest.lines if not str(line.get_label()).startswith("_")]
+    figure.legend(
+        [*handles, *lines],
+        [*labels, *(str(line.get_label()) for line in lines)],
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=8.5,
     )
 
 

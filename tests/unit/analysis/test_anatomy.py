@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from table_run import TableRun
 
-from stsyn_mpi.analysis.anatomy import ON_PATH, round_anatomy
+from stsyn_mpi.analysis.anatomy import BESIDE, ON_PATH, round_anatomy
+from stsyn_mpi.analysis.anatomy_plot import draw_anatomy
 from stsyn_mpi.api import simulate
 from stsyn_mpi.runfile import open_run
 
@@ -87,3 +88,27 @@ def test_long_runs_are_means_over_bins():
     assert anatomy.bins.size == 10
     np.testing.assert_allclose(anatomy.round_s, 2.0)
     np.testing.assert_allclose(anatomy.on_path["other"], 2.0)
+
+
+def test_the_picture_stacks_the_path_and_sets_the_rest_apart(run_path):
+    pytest.importorskip("matplotlib")
+    with open_run(run_path) as run:
+        anatomy = round_anatomy(run)
+    mean, whole, rest = draw_anatomy(anatomy, "wall").axes
+    assert [bar.get_label() for bar in whole.containers] == list(ON_PATH.values())
+    tops = [bar.get_y() + bar.get_height() for bar in whole.containers[-1]]
+    np.testing.assert_allclose(tops, 1e3 * anatomy.round_s)
+    assert ON_PATH["compute"] not in [bar.get_label() for bar in rest.containers]
+    lines = [line for line in rest.lines if line.get_label().startswith("beside")]
+    evaluated = lines[-1]
+    assert evaluated.get_xdata().tolist() == list(range(0, 40, 2))
+    np.testing.assert_allclose(evaluated.get_ydata(), 4.0)
+    names = [tick.get_text() for tick in mean.get_yticklabels()]
+    assert names == [*ON_PATH.values(), *BESIDE.values()]
+    assert mean.get_xlabel() == "wall time of the mean round (ms)"
+
+
+def test_a_run_without_times_has_a_picture():
+    pytest.importorskip("matplotlib")
+    figure = draw_anatomy(round_anatomy(TableRun(1)), "wall")
+    figure.draw_without_rendering()

@@ -24,6 +24,9 @@ def test_cells_hold_every_update_once(monkeypatch, piece):
 def test_what_is_not_recorded_is_no_zero():
     load = load_map(TableRun(2, 2, worker_updates=[[4, -1], [-1, -1]]))
     np.testing.assert_array_equal(load.means, [[4, np.nan], [np.nan, np.nan]])
+    updates = np.where(np.arange(200)[:, None] % 2, 6, [-1, 2])
+    load = load_map(TableRun(200, 2, worker_updates=updates))
+    np.testing.assert_array_equal(load.means, [[6.0] * 100, [4.0] * 100])
 
 
 def test_neighbours_share_a_row_where_workers_are_very_many():
