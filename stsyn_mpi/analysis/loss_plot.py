@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsyn_mpi.analysis.figure_words import drawable
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
@@ -16,7 +17,6 @@ from stsyn_mpi.analysis.figures import (
     styles,
 )
 from stsyn_mpi.analysis.loss import LossCurve, LossPoints
-from stsyn_mpi.analysis.words import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,10 @@ from killed_runs import write_killed
 from rich.console import Console
 from synthetic_run import write_run
 
-from stsyn_mpi.analysis.gantt_rounds import DEFAULT, parse_rounds
+from stsyn_mpi.analysis.plots import accuracy_curve
 from stsyn_mpi.analysis.report import print_summaries, summaries_json
 from stsyn_mpi.analysis.run_report import read_report
+from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.resuming import train_config
 from stsyn_mpi.runfile import RunWriter, open_run, recover
 from stsyn_mpi.simulation.delays import parse_delay
@@ -66,12 +67,13 @@ def report(path):
         for name in run.columns:
             run[name]
         parts = (run.updates(), run.events(), run.superseded(), run.final_params())
-        numbers = read_report(run, "run", parse_rounds(DEFAULT))
+        summary, curve = summarise(run), accuracy_curve(run)
+        numbers = read_report(run, "run", ("early", "median", "slowest"))
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(text):
-        print(summaries_json([numbers.summary]))
-        print_summaries([numbers.summary], [], Console(file=text))
-    return parts, numbers
+        print(summaries_json([summary]))
+        print_summaries([summary], [], Console(file=text))
+    return parts, curve, numbers
 
 
 def mend(path):
