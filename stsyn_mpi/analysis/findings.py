@@ -29,11 +29,11 @@ class Pace(Protocol):
 
     @property
     def waited_local_sgd_s(self) -> float | None:
-        """Seconds that local SGD would have waited for it."""
+        """Seconds saved under local SGD, had it come with the median worker."""
 
     @property
     def waited_here_s(self) -> float | None:
-        """Seconds that this run waited for it."""
+        """Seconds saved in this run, had it come with the median worker."""
 
     @property
     def pattern(self) -> str:
@@ -105,7 +105,7 @@ class Quantity(Protocol):
 
     @property
     def unit(self) -> str:
-        """Its unit, or what is counted."""
+        """Its unit: ``s``, or ``1`` for counts."""
 
     @property
     def predicted(self) -> float:

@@ -93,6 +93,37 @@ class UpdateSearch:
         columns = {name: np.concatenate([f[name] for f in found]) for name in _COLUMNS}
         return FoundUpdates(columns, n_rows, is_cut)
 
+    def sample(self, most: int) -> dict[str, np.ndarray]:
+        """Return all updates, or of more than `most` stretches all over the table.
+
+        Parameters
+        ----------
+        most : int
+            Rows wanted, at least 65,536.
+
+        Returns
+        -------
+        dict
+            Columns of ``/updates``, shape (n,) each, in the order of the file; rows of
+            a stretch stand together there, too.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged there.
+        """
+        starts, length = np.array([0]), self.n_rows
+        if self.n_rows > most:
+            n_stretches, length = most // _PIECE_ROWS, _PIECE_ROWS
+            starts = np.linspace(0, self.n_rows - length, n_stretches).astype(np.int64)
+        if not self.n_rows:
+            return no_updates()
+        with guarded.one_line(self._run.path):
+            return {
+                name: np.concatenate([self._read(name, a, a + length) for a in starts])
+                for name in _COLUMNS
+            }
+
     def _pieces(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
         """Yield stretches of the table until one has no row of the rounds."""
         for start in range(self._first_row(first), self.n_rows, _PIECE_ROWS):

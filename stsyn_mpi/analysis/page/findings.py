@@ -13,9 +13,13 @@ _MOST_HOSTS = 32
 _OF_PACE = (
     "speed",
     "share of rounds straggled",
-    "waiting for it under local SGD",
-    "waiting for it here",
+    "cost under local SGD",
+    "cost here",
     "pattern",
+)
+_COST = (
+    "Speed: relative to the median worker. Cost: time that would have been saved had "
+    "it always arrived with the median worker."
 )
 
 
@@ -28,7 +32,7 @@ def stragglers_part(report: Stragglers) -> str:
     workers = table(
         head,
         [_worker_row(worker) for worker in shown],
-        caption=f"Marked: called a straggler. Slowest first{names}.",
+        caption=f"Marked: called a straggler. Slowest first{names}. {_COST}",
     )
     return (
         paragraph(_waiting_words(report))
@@ -46,7 +50,7 @@ def _waiting_words(report: Stragglers) -> str:
     return (
         f"{called} of {len(report.workers):,} called a straggler. Waiting for arrivals "
         f"took {time_words(report.here_s)} in this run; local SGD, which waits for "
-        f"all, would have waited {time_words(report.local_sgd_s)}."
+        f"all workers, would have waited {time_words(report.local_sgd_s)}."
     )
 
 
@@ -127,4 +131,4 @@ def _quantity_row(quantity: Quantity) -> tuple[object, ...]:
 def _with_unit(value: float, unit: str) -> str:
     if unit == "s":
         return time_words(value)
-    return f"{value:.4g} {unit}".strip()
+    return f"{value:.4g} {unit}" if unit not in ("", "1") else f"{value:.4g}"

@@ -342,13 +342,13 @@ def test_many_workers_and_unknown_figures_fit_the_table(reports):
 def test_what_was_predicted_stands_beside_what_was_measured(reports):
     quantities = (
         Quantity("round time", "s", 0.2, 0.05, 0.21, 0.004, True),
-        Quantity("uploaders", "workers", 5.0, None, 6.0, 0.1, False),
+        Quantity("uploaders", "1", 5.0, None, 6.0, 0.1, False),
     )
     prediction = Prediction(quantities, "Updates are <independent>.")
     page = with_findings(reports[0], prediction=prediction)
     for words in (
         "round time 200 ms 50 ms 210 ms 4 ms 1.050 as expected",
-        "uploaders 5 workers 6 workers 0.1 workers 1.200 unexpected",
+        "uploaders 5 6 0.1 1.200 unexpected",
         "Updates are <independent>.",
     ):
         assert words in page.text, words

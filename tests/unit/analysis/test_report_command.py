@@ -213,9 +213,11 @@ def test_a_page_replaces_no_run_file_and_nothing_odd(capsys, run_path, write, tm
     link.symlink_to(run_path)
     for target in (run_path, other, link):
         before = target.read_bytes()
-        error = refused(capsys, run_path, "--html", target)
+        figures = tmp_path / "figures"
+        error = refused(capsys, run_path, "--html", target, "--png", figures)
         assert f"{target} is an HDF5 file" in error
         assert target.read_bytes() == before
+        assert not figures.exists()
     assert "is no regular file" in refused(capsys, run_path, "--html", tmp_path)
     assert "is no regular file" in refused(capsys, run_path, "--html", "/dev/null")
 

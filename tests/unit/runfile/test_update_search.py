@@ -80,6 +80,22 @@ def test_memory_does_not_grow_with_the_table(tmp_path, monkeypatch):
     assert peaks[1] < 1.2 * peaks[0]
 
 
+@pytest.mark.parametrize(("most", "n"), [(32, 32), (100, 96), (999, 480), (10**6, 480)])
+def test_a_sample_is_of_stretches_from_end_to_end(tmp_path, most, n):
+    rounds = np.arange(480) // 4
+    path = write_updates(tmp_path / "run.h5", rounds, rounds % 4)
+    with open_run(path) as run:
+        sample = UpdateSearch(run).sample(most)
+    # `write_updates` numbers the rows by their starts.
+    rows = sample["start_s"]
+    assert {len(values) for values in sample.values()} == {n}
+    assert sample["round"].tolist() == rounds[rows.astype(int)].tolist()
+    assert rows[0] == 0
+    assert rows[-1] == (479 if n > 32 else 31)
+    for stretch in rows.reshape(-1, 32):
+        assert (np.diff(stretch) == 1).all()
+
+
 def test_a_search_without_end_is_cut(tmp_path, monkeypatch):
     monkeypatch.setattr(update_search, "_MOST_ROWS", 64)
     path = write_updates(tmp_path / "run.h5", np.zeros(500), np.zeros(500))
@@ -98,6 +114,7 @@ def test_a_run_without_updates_has_none(tmp_path):
         search = UpdateSearch(run)
         assert search.n_rows == 0
         assert len(search.find(0, 9, ALL).columns["round"]) == 0
+        assert len(search.sample(10**6)["round"]) == 0
 
 
 def test_a_damaged_table_is_one_line(tmp_path):
