@@ -100,6 +100,8 @@ def test_the_picture_stacks_the_path_and_sets_the_rest_apart(run_path):
     np.testing.assert_allclose(tops, 1e3 * anatomy.round_s)
     assert ON_PATH["compute"] not in [bar.get_label() for bar in rest.containers]
     lines = [line for line in rest.lines if line.get_label().startswith("beside")]
+    shown = [f"beside: {BESIDE[name]}" for name in ("broadcast", "evaluate")]
+    assert [line.get_label() for line in lines] == shown
     evaluated = lines[-1]
     assert evaluated.get_xdata().tolist() == list(range(0, 40, 2))
     np.testing.assert_allclose(evaluated.get_ydata(), 4.0)

@@ -30,7 +30,7 @@ def test_what_is_not_recorded_is_no_zero():
 
 
 def test_neighbours_share_a_row_where_workers_are_very_many():
-    updates = np.random.default_rng(6).integers(0, 9, (5, 2500))
+    updates = np.random.default_rng(6).integers(0, 300, (5, 2500))
     load = load_map(TableRun(5, 2500, worker_updates=updates))
     assert load.row_workers == 3
     assert load.sums.shape == (834, 5)
