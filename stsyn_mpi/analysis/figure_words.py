@@ -55,6 +55,15 @@ def printable(text: object, most: int = _MOST_CHARACTERS) -> str:
     return "".join(c if c.isprintable() else "?" for c in cut)
 
 
+def abridged(text: object, most: int = _MOST_CHARACTERS) -> str:
+    """Return a text in one line, of a long one its beginning and its end."""
+    whole = str(text)
+    if len(whole) <= most:
+        return printable(whole)
+    end = most // 4
+    return printable(f"{whole[: most - end - 3]} … {whole[-end:]}", most)
+
+
 def drawable(text: object) -> str:
     """Return a text as figures take it: `printable`, and taken as it is.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stsyn_mpi.analysis.figure_words import printable, time_words
+from stsyn_mpi.analysis.figure_words import abridged, time_words
 from stsyn_mpi.analysis.page.elements import table
 from stsyn_mpi.analysis.run_report import RunReport
 
@@ -53,7 +53,7 @@ def _column(report: RunReport, target: float | None) -> dict[str, str]:
         "M": f"{summary.n_workers:,}",
         "K": str(config.get("wait_for", "?")),
         "U": str(config.get("target_updates", "?")),
-        "delay": printable(config.get("delay", "none"), _MOST_OF_DELAY),
+        "delay": abridged(config.get("delay", "none"), _MOST_OF_DELAY),
         "rounds": f"{summary.n_rounds:,}",
         "clock": summary.clock,
         "time": time_words(summary.wall_s),

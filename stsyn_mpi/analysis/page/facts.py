@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from stsyn_mpi.analysis.figure_words import printable
+from stsyn_mpi.analysis.figure_words import abridged
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 from stsyn_mpi.analysis.report import configuration_line, summary_figures
 from stsyn_mpi.analysis.run_report import RunReport
@@ -27,7 +27,7 @@ def summary_part(report: RunReport) -> str:
     kind = "done" if summary.state == "done" else "standing"
     return (
         paragraph(summary.standing, kind)
-        + paragraph(printable(configuration_line(summary)), "quiet")
+        + paragraph(abridged(configuration_line(summary)), "quiet")
         + table((), summary_figures(summary), kind="facts")
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stsyn_mpi.analysis.figure_words import counted, time_words
+from stsyn_mpi.analysis.figure_words import abridged, counted, time_words
 from stsyn_mpi.analysis.findings import OneWorker, Pace, Predicted, Quantity, Stragglers
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 
@@ -109,7 +109,7 @@ def prediction_part(prediction: Predicted) -> str:
         rows,
         caption="Means of a round. Spread: predicted standard deviation from round "
         "to round. Marked: farther from the prediction than chance explains.",
-    ) + paragraph(prediction.assumptions, "quiet")
+    ) + paragraph(abridged(prediction.assumptions), "quiet")
 
 
 def _quantity_row(quantity: Quantity) -> tuple[object, ...]:
