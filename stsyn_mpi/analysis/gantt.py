@@ -23,6 +23,7 @@ MOST_LANES = 64
 _NEIGHBOURS = 50
 _NEIGHBOUR_ELEMENTS = 1 << 20
 _MOST_LAG = 10_000
+_LAGS_BACK = 4
 _MOST_VIEW_ROUNDS = 300
 _ABSENT = (
     WorkerStatus.IDLE,
@@ -39,9 +40,10 @@ class GanttView:
     Attributes
     ----------
     chosen : ChosenRound
-        The round, the first one of a stretch.
-    last_round : int
-        The last one.
+        The round that was asked for.
+    first_round, last_round : int
+        What is drawn: the round, or the stretch that it begins; near the end of a run
+        the last stretch.
     length_s : float
         Wall time of it all at the root, seconds.
     n_workers : int
@@ -62,6 +64,7 @@ class GanttView:
     """
 
     chosen: ChosenRound
+    first_round: int
     last_round: int
     length_s: float
     n_workers: int
@@ -81,7 +84,7 @@ class GanttView:
     @property
     def is_stretch(self) -> bool:
         """Whether it shows more than a round, as of asynchronous schemes."""
-        return self.last_round > self.chosen.index
+        return self.last_round > self.first_round
 
 
 def gantt_view(run: Run, search: UpdateSearch, chosen: ChosenRound) -> GanttView | None:
@@ -103,10 +106,11 @@ def gantt_view(run: Run, search: UpdateSearch, chosen: ChosenRound) -> GanttView
     GanttView or None
         None where the file has no row for the round.
     """
-    first = chosen.index
-    lag, last = _stretch(run, first)
+    lag, first, last = _stretch(run, chosen.index)
     workers = _choose_lanes(run, first, last)
-    found = search.find(max(0, first - lag), last, workers)
+    # Staleness is that of uploads: work that is cut off may be on an older model yet.
+    oldest = max(0, first - _LAGS_BACK * lag)
+    found = search.find(oldest, last, workers)
     if not len(found.columns["round"]):
         return None
     round_s = round_times(run)
@@ -118,11 +122,12 @@ def gantt_view(run: Run, search: UpdateSearch, chosen: ChosenRound) -> GanttView
     kth_s = np.nan_to_num(durations(run.column("kth_arrival_s", first, last + 1)))
     return GanttView(
         chosen,
+        first,
         last,
         float(ends_s[-1]),
         run.n_workers,
         workers,
-        _absent(run, first, workers) if last == first else {},
+        _absent(run, first, workers, tasks) if last == first else {},
         bars,
         np.append(0.0, ends_s[:-1]) + kth_s,
         ends_s,
@@ -131,19 +136,20 @@ def gantt_view(run: Run, search: UpdateSearch, chosen: ChosenRound) -> GanttView
     )
 
 
-def _stretch(run: Run, first: int) -> tuple[int, int]:
-    """Return how far models date back around a round, and the last round of a view.
+def _stretch(run: Run, index: int) -> tuple[int, int, int]:
+    """Return how far models date back around a round, and the rounds of its view.
 
     Where workers restart at different rounds, a view has room for two uploads of each.
     """
     n = max(1, min(_NEIGHBOURS, _NEIGHBOUR_ELEMENTS // run.n_workers))
-    begin, end = max(0, first - n), first + n + 1
+    begin, end = max(0, index - n), index + n + 1
     lag = int(np.clip(run.column("worker_staleness", begin, end).max(), 0, _MOST_LAG))
     if not lag:
-        return 0, first
+        return 0, index, index
     uploads = max(1.0, float(run.column("n_uploads", begin, end).mean()))
     n_rounds = min(int(-(-2 * run.n_workers // uploads)), _MOST_VIEW_ROUNDS)
-    return lag, min(first + n_rounds, run.n_rounds) - 1
+    first = max(0, min(index, run.n_rounds - n_rounds))
+    return lag, first, min(first + n_rounds, run.n_rounds) - 1
 
 
 def _choose_lanes(run: Run, first: int, last: int) -> np.ndarray:
@@ -171,12 +177,14 @@ def _next_idle_s(run: Run, first: int, workers: np.ndarray) -> np.ndarray:
     return durations(row[workers])
 
 
-def _absent(run: Run, index: int, workers: np.ndarray) -> dict[int, str]:
-    status = run.column("worker_status", index, index + 1)[0]
+def _absent(run: Run, index: int, workers: np.ndarray, tasks: Tasks) -> dict[int, str]:
+    """Name what became of workers; idle is who recorded no update, either."""
+    status = run.column("worker_status", index, index + 1)[0][workers]
+    is_absent = np.isin(status, _ABSENT)
+    is_absent[tasks.lane] &= status[tasks.lane] != WorkerStatus.IDLE
     return {
-        int(worker): WorkerStatus(status[worker]).name.lower()
-        for worker in workers
-        if status[worker] in _ABSENT
+        int(workers[lane]): WorkerStatus(status[lane]).name.lower()
+        for lane in np.flatnonzero(is_absent)
     }
 
 

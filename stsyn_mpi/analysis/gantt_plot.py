@@ -135,7 +135,7 @@ def _lane_words(view: GanttView, lane: int) -> str:
 def _title(view: GanttView) -> str:
     words = view.chosen.words
     if view.is_stretch:
-        words = f"rounds {view.chosen.index:,} to {view.last_round:,}"
+        words = f"rounds {view.first_round:,} to {view.last_round:,}"
         words += f" ({view.chosen.reason})" if view.chosen.reason else ""
     if not view.are_all:
         half = len(view.workers) // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,43 +45,42 @@ def draw_loss(
         Its label, with the unit.
     """
     figure, axes = new_figure()
-    for curve, label, style in zip(curves, labels, styles(), strict=False):
+    names = map(drawable, labels)
+    for curve, label, style in zip(curves, names, styles(), strict=False):
         _draw_training(axes, x_of(curve.training), curve, label, style)
         _draw_test(axes, x_of(curve.test), curve.test.loss, label, style)
     dress_axes(axes, x_label)
     axes.set_ylabel("loss")
     if _are_steep(curves):
         axes.set_yscale("log")
-    axes.set_title("Test and training loss", loc="left", fontsize=11)
+    axes.set_title(_title(curves), loc="left", fontsize=11)
     legend_below(figure, axes)
     return figure
+
+
+def _title(curves: Sequence[LossCurve]) -> str:
+    has_means = any(curve.rounds_per_point > 1 for curve in curves)
+    means = ", means of neighbouring rounds" if has_means else ""
+    return f"Test loss; pale: training loss{means}"
 
 
 def _draw_training(
     axes: Axes, x: np.ndarray, curve: LossCurve, label: str, style: Style
 ) -> None:
-    if not len(x):
-        return
-    n = curve.rounds_per_point
-    means = f", means of {n:,} rounds" if n > 1 else ""
-    axes.plot(
-        x,
-        curve.training.loss,
-        color=style.colour,
-        alpha=0.45,
-        linewidth=1.0,
-        label=f"training, {drawable(label)}{means}",
-    )
+    """Draw the training loss; its line has a name where there is no test loss."""
+    if len(x):
+        name = None if len(curve.test.loss) else label
+        look: dict[str, Any] = {"color": style.colour, "alpha": 0.45, "linewidth": 1.0}
+        axes.plot(x, curve.training.loss, label=name, **look)
 
 
 def _draw_test(
     axes: Axes, x: np.ndarray, loss: np.ndarray, label: str, style: Style
 ) -> None:
-    if not len(x):
-        return
-    step = max(1, -(-len(x) // _MOST_POINTS))
-    x, loss = x[::step], loss[::step]
-    axes.plot(x, loss, label=f"test, {drawable(label)}", **line_style(style, len(x)))
+    if len(x):
+        step = max(1, -(-len(x) // _MOST_POINTS))
+        x, loss = x[::step], loss[::step]
+        axes.plot(x, loss, label=label, **line_style(style, len(x)))
 
 
 def _are_steep(curves: Sequence[LossCurve]) -> bool:

@@ -21,7 +21,8 @@ def comparison_part(reports: Sequence[RunReport]) -> str:
         for name in _column(reports[0], target)
     ]
     caption = "" if target is None else _CAPTION
-    return table(("", *(report.stem for report in reports)), rows, caption=caption)
+    head = ("", *(report.stem for report in reports))
+    return table(head, rows, kind="compared", caption=caption)
 
 
 _CAPTION = (

@@ -87,5 +87,6 @@ def figure(picture: Picture) -> str:
     kind, content = image_of(picture)
     data = base64.b64encode(content).decode("ascii")
     image = f'<img alt="{escaped(picture.alt)}" src="data:{kind};base64,{data}">'
-    below = f"<figcaption>{escaped(picture.caption)}</figcaption>"
-    return f"<figure>\n{image}\n{below}\n</figure>\n"
+    words = escaped(picture.caption)
+    below = f"<figcaption>{words}</figcaption>\n" if words else ""
+    return f"<figure>\n{image}\n{below}</figure>\n"

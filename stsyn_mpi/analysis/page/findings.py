@@ -45,12 +45,16 @@ def stragglers_part(report: Stragglers) -> str:
 def _waiting_words(report: Stragglers) -> str:
     if report.local_sgd_s is None or report.here_s is None:
         return ""
+    n_workers = len(report.workers)
     n_flagged = sum(worker.is_flagged for worker in report.workers)
-    called = counted(n_flagged, "worker") if n_flagged else "No worker"
+    are_called = {
+        0: f"No worker of {n_workers:,} is called a straggler.",
+        1: f"1 worker of {n_workers:,} is called a straggler.",
+    }.get(n_flagged, f"{n_flagged:,} workers of {n_workers:,} are called stragglers.")
     return (
-        f"{called} of {len(report.workers):,} called a straggler. Waiting for arrivals "
-        f"took {time_words(report.here_s)} in this run; local SGD, which waits for "
-        f"all workers, would have waited {time_words(report.local_sgd_s)}."
+        f"{are_called} Waiting for arrivals took {time_words(report.here_s)} in this "
+        "run; local SGD, which waits for all workers, would have waited "
+        f"{time_words(report.local_sgd_s)}."
     )
 
 

@@ -86,12 +86,16 @@ def test_the_last_round_has_no_next_model(view_of):
 
 
 def test_workers_away_are_named(view_of):
-    status = np.full((2, 2), WorkerStatus.USED)
-    status[0] = WorkerStatus.LATE, WorkerStatus.LOST
-    assert view_of([FIRST, SECOND], worker_status=status).absent == {
-        0: "late",
-        1: "lost",
-    }
+    status = np.full((2, 4), WorkerStatus.USED)
+    status[0] = (
+        WorkerStatus.IDLE,
+        WorkerStatus.LATE,
+        WorkerStatus.LOST,
+        WorkerStatus.IDLE,
+    )
+    view = view_of([FIRST, SECOND], n_workers=4, worker_status=status)
+    # Worker 0 has recorded updates: it was at work for another round.
+    assert view.absent == {1: "late", 2: "lost", 3: "idle"}
 
 
 def test_a_round_without_rows_has_no_view(view_of):
@@ -155,9 +159,13 @@ def test_asynchronous_rounds_fill_a_stretch_of_the_roots_time(tmp_path, strategy
         out=str(tmp_path / "run.h5"),
     )
     with open_run(path) as run:
-        view = gantt_view(run, UpdateSearch(run), ChosenRound(30, ""))
+        search = UpdateSearch(run)
+        view, at_end = (gantt_view(run, search, ChosenRound(j, "")) for j in (30, 79))
         wall_s = run["wall_s"]
+    assert at_end.last_round == 79
+    assert at_end.is_stretch
     assert view.is_stretch
+    assert view.first_round == 30
     assert view.length_s == pytest.approx(wall_s[view.last_round] - wall_s[29])
     # Messages cost nothing: who computes does so until the model of a round is there.
     bars = view.bars["injected"]

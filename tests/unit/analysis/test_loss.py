@@ -37,6 +37,8 @@ def test_steep_losses_have_a_logarithmic_axis(last, scale):
     loss = np.linspace(2.0, last, 5)
     curve = loss_curve(TableRun(5, wall_s=np.arange(5.0), train_loss=loss))
     figure = draw_loss([curve], ["$a"], lambda points: points.seconds, "time (s)")
+    (name,) = figure.legends[0].get_texts()
+    assert name.get_text() == r"\$a"
     assert figure.axes[0].get_yscale() == scale
     assert figure.axes[0].get_xlabel() == "time (s)"
     figure.draw_without_rendering()
