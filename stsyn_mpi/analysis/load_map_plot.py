@@ -75,7 +75,10 @@ def _name_workers(axes: Axes, load: LoadMap) -> None:
 
 
 def _short(host: str) -> str:
-    cut = host if len(host) <= _MOST_CHARACTERS else host[: _MOST_CHARACTERS - 1] + "…"
+    """Return a host's name without its domain, cut if it is long."""
+    name = host.partition(".")[0]
+    name = host if name.isdigit() else name
+    cut = name if len(name) <= _MOST_CHARACTERS else name[: _MOST_CHARACTERS - 1] + "…"
     return drawable(cut)
 
 

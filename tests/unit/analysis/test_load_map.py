@@ -53,9 +53,10 @@ def test_separators_stand_between_hosts(hosts, blocks):
     assert host_blocks(hosts) == blocks
 
 
-def test_the_picture_marks_the_target_and_the_hosts(run_path):
+def test_the_picture_marks_the_target_and_the_hosts(write):
     pytest.importorskip("matplotlib")
-    with open_run(run_path) as run:
+    hosts = ["head", *["n0.example.org"] * 4, *["10.0.0.1"] * 4]
+    with open_run(write(n_rounds=9, hosts=hosts)) as run:
         load = load_map(run)
     assert load.target_updates == 10
     figure = draw_load_map(load)
@@ -65,7 +66,7 @@ def test_the_picture_marks_the_target_and_the_hosts(run_path):
     (separator,) = cells.lines
     assert tuple(separator.get_ydata()) == (3.5, 3.5)
     (hosts,) = cells.child_axes
-    assert [tick.get_text() for tick in hosts.get_yticklabels()] == ["n0", "n1"]
+    assert [tick.get_text() for tick in hosts.get_yticklabels()] == ["n0", "10.0.0.1"]
     np.testing.assert_array_equal(cells.images[0].get_array(), load.means)
 
 
