@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stsyn_mpi.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart with any common colour blindness; line styles
@@ -20,6 +21,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 _MOST_MARKERS = 25
+_LEGEND_PT = 9
+_MARGIN_PT = 60
 _EM_PER_CHARACTER = 0.56
 """Mean width of a character of the figures' font, with some room to spare."""
 
@@ -58,15 +61,31 @@ def new_figure(width: float = 7.5, height: float = 4.6) -> tuple[Figure, Axes]:
     InputError
         If matplotlib is missing.
     """
-    check_matplotlib()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = blank_figure(width, height)
     return figure, figure.subplots()
 
 
-def check_matplotlib() -> None:
+def blank_figure(width: float, height: float) -> Figure:
+    """Make a figure without axes, inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def check_matplotlib(option: str = "--png") -> None:
     """Check that figures can be drawn.
+
+    Parameters
+    ----------
+    option : str
+        What asks for them.
 
     Raises
     ------
@@ -77,7 +96,7 @@ def check_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "figures need matplotlib: pip install 'stsyn-mpi[plot]' (--png)"
+            f"figures need matplotlib: pip install 'stsyn-mpi[plot]' ({option})"
         ) from error
 
 
@@ -104,9 +123,40 @@ def dress_axes(axes: Axes, x_label: str) -> None:
     axes.set_ylabel("test accuracy (%)")
     axes.set_xlim(left=0)
     axes.margins(y=0.06)
-    axes.grid(color="#d9d9d9", linewidth=0.8)
+    plain_axes(axes)
+
+
+def plain_axes(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    """Give axes a pale grid behind what is drawn, and no frame above and beside it."""
+    axes.grid(axis=grid, color="#d9d9d9", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def integer_ticks(axis: Axis, most: int = 9) -> None:
+    """Put ticks of an axis at integers alone, and not too many."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the names of curves below the axes, each on lines of its own.
+
+    The figure grows by them; the axes keep their size.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
+    texts = [wrapped(label, width_pt, _LEGEND_PT) for label in labels]
+    n_lines = sum(1 + text.count("\n") for text in texts)
+    figure.set_figheight(figure.get_figheight() + n_lines * 1.4 * _LEGEND_PT / 72)
+    figure.legend(
+        handles,
+        texts,
+        loc="outside lower left",
+        frameon=False,
+        fontsize=_LEGEND_PT,
+    )
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

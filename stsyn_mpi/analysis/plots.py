@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import is_duration
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.figure_words import drawable, printable
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
+    legend_below,
     line_style,
     new_figure,
-    save_figure,
     styles,
     wrapped,
 )
-from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+COMMUNICATION = "communication (models sent up and down)"
 _MOST_POINTS = 4000
-_TITLE_PT, _LEGEND_PT = 11, 9
+_TITLE_PT = 11
 _MARGIN_PT = 60
 _LONG = 50
 """Characters of a name beyond which it would hide the curves."""
@@ -61,7 +62,7 @@ class AccuracyCurve:
 def accuracy_curve(run: Run) -> AccuracyCurve:
     """Read the accuracy curve of a run; it is empty if nothing was evaluated."""
     accuracy = run["test_accuracy"]
-    evaluated = np.isfinite(accuracy)
+    evaluated = (accuracy >= 0) & (accuracy <= 1) & is_duration(run["wall_s"])
     models = np.cumsum(
         np.maximum(run["models_up"], 0) + np.maximum(run["models_down"], 0)
     )
@@ -71,9 +72,9 @@ def accuracy_curve(run: Run) -> AccuracyCurve:
         if config.get(key) is not None:
             numbers.append(f"{symbol}={config[key]}")
     return AccuracyCurve(
-        label=f"{config.get('strategy', 'run')} ({', '.join(numbers)})",
-        stem=run.path.stem,
-        delay=str(config.get("delay", "none")),
+        label=printable(f"{config.get('strategy', 'run')} ({', '.join(numbers)})"),
+        stem=printable(run.path.stem),
+        delay=printable(config.get("delay", "none")),
         communication=communication_words(config, run.clock),
         clock=run.clock,
         unfinished=run.state == "running",
@@ -83,41 +84,39 @@ def accuracy_curve(run: Run) -> AccuracyCurve:
     )
 
 
-def write_figures(curves: Sequence[AccuracyCurve], folder: Path) -> list[Path]:
+def accuracy_figures(curves: Sequence[AccuracyCurve]) -> dict[str, Figure]:
     """Draw both figures with every curve in them.
 
     Parameters
     ----------
     curves : sequence of AccuracyCurve
         One or more runs.
-    folder : Path
-        Where the PNG files go; it is created.
 
     Returns
     -------
-    list of Path
-        The files written.
+    dict of str to Figure
+        ``accuracy-over-time`` and ``accuracy-over-communication``; empty if no round
+        was evaluated.
 
     Raises
     ------
     InputError
-        If nothing was evaluated, matplotlib is missing, or the folder cannot be
-        written.
+        If matplotlib is missing.
     """
     drawn = [curve for curve in curves if len(curve.accuracy)]
     if not drawn:
-        raise InputError(
-            "no round of these runs was evaluated: there is nothing to plot"
-        )
-    clocks = {curve.clock for curve in drawn}
-    clock = clocks.pop() if len(clocks) == 1 else "wall or virtual"
-    figures = {
-        "accuracy-over-time.png": _draw(drawn, _seconds_of, f"{clock} time (s)"),
-        "accuracy-over-communication.png": _draw(
-            drawn, _models_of, "communication (models sent up and down)"
-        ),
+        return {}
+    return {
+        "accuracy-over-time": _draw(drawn, _seconds_of, clock_label(drawn)),
+        "accuracy-over-communication": _draw(drawn, _models_of, COMMUNICATION),
     }
-    return [save_figure(figure, folder / name) for name, figure in figures.items()]
+
+
+def clock_label(curves: Sequence[AccuracyCurve]) -> str:
+    """Return the label of an axis of time since the runs began."""
+    clocks = {curve.clock for curve in curves}
+    clock = clocks.pop() if len(clocks) == 1 else "wall or virtual"
+    return f"{clock} time (s)"
 
 
 def _seconds_of(curve: AccuracyCurve) -> np.ndarray:
@@ -134,33 +133,25 @@ def _draw(
     x_label: str,
 ) -> Figure:
     figure, axes = new_figure()
-    for curve, label, style in zip(curves, _labels(curves), styles(), strict=False):
+    for curve, label, style in zip(
+        curves, curve_labels(curves), styles(), strict=False
+    ):
         _draw_curve(axes, x_of(curve), curve.accuracy, label, style)
     dress_axes(axes, x_label)
     _place_legend(figure, axes)
     width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
-    title = wrapped(_title(curves), width_pt, _TITLE_PT)
+    title = wrapped(drawable(_title(curves)), width_pt, _TITLE_PT)
     axes.set_title(title, loc="left", fontsize=_TITLE_PT)
     return figure
 
 
 def _place_legend(figure: Figure, axes: Axes) -> None:
     """Put short names into the axes, and long ones, each on its lines, below."""
-    handles, labels = axes.get_legend_handles_labels()
+    _, labels = axes.get_legend_handles_labels()
     if max(map(len, labels)) <= _LONG:
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
         return
-    width_pt = 72 * figure.get_figwidth() - _MARGIN_PT
-    texts = [wrapped(label, width_pt, _LEGEND_PT) for label in labels]
-    n_lines = sum(1 + text.count("\n") for text in texts)
-    figure.set_figheight(figure.get_figheight() + n_lines * 1.4 * _LEGEND_PT / 72)
-    figure.legend(
-        handles,
-        texts,
-        loc="outside lower left",
-        frameon=False,
-        fontsize=_LEGEND_PT,
-    )
+    legend_below(figure, axes)
 
 
 def _draw_curve(
@@ -171,12 +162,12 @@ def _draw_curve(
     axes.plot(
         x,
         100 * accuracy,
-        label=label,
+        label=drawable(label),
         **line_style(style, len(x)),
     )
 
 
-def _labels(curves: Sequence[AccuracyCurve]) -> list[str]:
+def curve_labels(curves: Sequence[AccuracyCurve]) -> list[str]:
     """Name the curves by their scheme and what differs, and by their file if need be.
 
     What differs is whatever of clock, delay and communication is not the same for all.

@@ -65,13 +65,14 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(Text(_printable(summary.path), style="bold"), soft_wrap=True)
     console.print(Text(_printable(summary.standing), style=style), soft_wrap=True)
     console.print(
-        Text(_printable(_configuration_line(summary)), style="dim"), soft_wrap=True
+        Text(_printable(configuration_line(summary)), style="dim"), soft_wrap=True
     )
     console.print(Group(_figures_table(summary), _workers_table(summary)))
     console.print(straggler_tables(summary.stragglers))
 
 
-def _configuration_line(summary: RunSummary) -> str:
+def configuration_line(summary: RunSummary) -> str:
+    """Say in one line what was run: scheme, sizes, and what is not the default."""
     config = summary.config
     parts = [f"{config.get('strategy', 'run')} with M={summary.n_workers}"]
     parts += [
@@ -94,12 +95,13 @@ def _figures_table(summary: RunSummary) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
-    for name, value in _figures(summary):
+    for name, value in summary_figures(summary):
         table.add_row(name, escape(value))
     return table
 
 
-def _figures(summary: RunSummary) -> list[tuple[str, str]]:
+def summary_figures(summary: RunSummary) -> list[tuple[str, str]]:
+    """Return the figures of a run, each with its name, as texts."""
     clock = "wall time" if summary.clock == "wall" else f"{summary.clock} time"
     counts = {name: _count(value) for name, value in summary.counts.items()}
     return [

@@ -16,14 +16,32 @@ import click
     type=click.Path(path_type=Path),
 )
 @click.option(
+    "--html",
+    metavar="PAGE.html",
+    type=click.Path(path_type=Path),
+    help="Write one self-contained page with every figure and table.",
+)
+@click.option(
     "--png",
     "png_folder",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Write accuracy over time and over communication there, all runs overlaid.",
+    help="Write every figure there; accuracy and loss of all runs overlaid.",
+)
+@click.option(
+    "--gantt",
+    metavar="ROUNDS",
+    help="Rounds drawn worker by worker: numbers from 0 on, early, median, slowest, "
+    "last.  [default: early,median,slowest]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, a run each.")
-def report(run_files: tuple[Path, ...], png_folder: Path | None, as_json: bool) -> None:
+def report(
+    run_files: tuple[Path, ...],
+    html: Path | None,
+    png_folder: Path | None,
+    gantt: str | None,
+    as_json: bool,
+) -> None:
     """Summarise one or more run files, also of runs that are still going.
 
     A file that is no run file, is damaged, or has no round yet gives one line and
@@ -31,18 +49,11 @@ def report(run_files: tuple[Path, ...], png_folder: Path | None, as_json: bool) 
     """
     from rich.console import Console
 
-    from stsyn_mpi.analysis.plots import accuracy_curve, write_figures
     from stsyn_mpi.analysis.report import print_summaries, summaries_json
-    from stsyn_mpi.analysis.summary import summarise
-    from stsyn_mpi.runfile.reader import open_run
+    from stsyn_mpi.analysis.reporting import report_runs
 
-    summaries, curves = [], []
-    for path in run_files:
-        with open_run(path) as run:
-            summaries.append(summarise(run))
-            curves.append(accuracy_curve(run))
-    figures = write_figures(curves, png_folder) if png_folder else []
+    summaries, written = report_runs(run_files, html, png_folder, gantt)
     if as_json:
         click.echo(summaries_json(summaries))
     else:
-        print_summaries(summaries, figures, Console())
+        print_summaries(summaries, written, Console())

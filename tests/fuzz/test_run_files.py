@@ -18,6 +18,7 @@ from stsyn_mpi.analysis.export import FORMATS, export
 from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.plots import accuracy_curve
 from stsyn_mpi.analysis.report import print_summaries, summaries_json
+from stsyn_mpi.analysis.run_report import read_report
 from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.analysis.watch_view import ending, line, panel
 from stsyn_mpi.resuming import train_config
@@ -71,11 +72,12 @@ def report(path):
             run[name]
         parts = (run.updates(), run.events(), run.superseded(), run.final_params())
         summary, curve = summarise(run), accuracy_curve(run)
+        numbers = read_report(run, "run", ("early", "median", "slowest"))
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(text):
         print(summaries_json([summary]))
         print_summaries([summary], [], Console(file=text))
-    return parts, curve
+    return parts, curve, numbers
 
 
 def follow(path):

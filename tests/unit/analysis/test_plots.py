@@ -1,12 +1,13 @@
 import sys
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from synthetic_run import draw_rounds
 
 from stsyn_mpi.analysis import plots
-from stsyn_mpi.analysis.plots import accuracy_curve, write_figures
+from stsyn_mpi.analysis.plots import accuracy_curve, accuracy_figures
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import open_run
 
@@ -18,21 +19,10 @@ def curve_of(path):
         return accuracy_curve(run)
 
 
-@pytest.fixture
-def axes_drawn(monkeypatch, tmp_path):
-    """Write the figures of curves and return their axes by file name."""
-
-    def draw(*curves):
-        figures = {}
-        monkeypatch.setattr(
-            plots,
-            "save_figure",
-            lambda figure, path: figures.update({path.name: figure}),
-        )
-        write_figures(curves, tmp_path)
-        return {name: figure.axes[0] for name, figure in figures.items()}
-
-    return draw
+def axes_drawn(*curves):
+    """Draw the figures of curves and return their axes by name."""
+    figures = accuracy_figures(curves)
+    return {name: figure.axes[0] for name, figure in figures.items()}
 
 
 def test_the_curve_holds_the_evaluated_rounds(run_path):
@@ -45,7 +35,7 @@ def test_the_curve_holds_the_evaluated_rounds(run_path):
     assert curve.models.tolist() == models[::2].tolist()
 
 
-def test_axes_have_units_and_the_curves_values(run_path, axes_drawn):
+def test_axes_have_units_and_the_curves_values(run_path):
     curve = curve_of(run_path)
     axes = axes_drawn(curve)
     time, communication = axes.values()
@@ -58,11 +48,11 @@ def test_axes_have_units_and_the_curves_values(run_path, axes_drawn):
         np.testing.assert_allclose(one.lines[0].get_ydata(), 100 * curve.accuracy)
 
 
-def test_runs_are_told_apart(run_path, write, axes_drawn):
+def test_runs_are_told_apart(run_path, write):
     other = write(n_rounds=5, wait_for=8, state="running")
     twin = write("twin.h5", n_rounds=5)
     axes = axes_drawn(curve_of(run_path), curve_of(other), curve_of(twin))
-    lines = axes["accuracy-over-time.png"].lines
+    lines = axes["accuracy-over-time"].lines
     assert [line.get_label() for line in lines] == [
         "stsyn (M=8, K=4, U=10), run",
         "stsyn (M=8, K=8, U=10), unfinished",
@@ -72,11 +62,11 @@ def test_runs_are_told_apart(run_path, write, axes_drawn):
         assert len({getattr(line, style)() for line in lines}) == 3, style
 
 
-def test_what_differs_is_said_beside_the_line(run_path, write, axes_drawn):
+def test_what_differs_is_said_beside_the_line(run_path, write):
     curve = curve_of(run_path)
     other = replace(curve, clock="virtual", communication="free communication")
     slow = replace(other, delay="constant:mean=9s")
-    axes = axes_drawn(curve, other, slow)["accuracy-over-time.png"]
+    axes = axes_drawn(curve, other, slow)["accuracy-over-time"]
     name = "stsyn (M=8, K=4, U=10)"
     same = "injected delay: exponential:mean=20ms"
     assert [line.get_label() for line in axes.lines] == [
@@ -85,50 +75,53 @@ def test_what_differs_is_said_beside_the_line(run_path, write, axes_drawn):
         f"{name}, virtual time, injected delay: constant:mean=9s, free communication",
     ]
     assert axes.get_title(loc="left") == "Test accuracy"
-    axes = axes_drawn(other, slow)["accuracy-over-time.png"]
+    axes = axes_drawn(other, slow)["accuracy-over-time"]
     assert axes.get_title(loc="left") == "Test accuracy, free communication"
     assert axes.lines[0].get_label() == f"{name}, {same}"
 
 
-def test_a_long_title_stays_in_the_figure(run_path, axes_drawn):
+def test_a_long_title_stays_in_the_figure(run_path):
     law = f"exponential:mean=20ms,factors={'/'.join('1' * 90)}"
-    axes = axes_drawn(replace(curve_of(run_path), delay=law))["accuracy-over-time.png"]
+    axes = axes_drawn(replace(curve_of(run_path), delay=law))["accuracy-over-time"]
     axes.figure.draw_without_rendering()
     title = axes.get_title(loc="left")
     assert law in title.replace("\n", "")
     assert axes._left_title.get_window_extent().x1 <= axes.figure.bbox.x1
 
 
-def test_two_png_files_are_written(run_path, tmp_path):
-    written = write_figures([curve_of(run_path)], tmp_path / "new" / "folder")
-    assert [path.name for path in written] == [
-        "accuracy-over-time.png",
-        "accuracy-over-communication.png",
+def test_both_figures_have_their_names(run_path):
+    assert list(accuracy_figures([curve_of(run_path)])) == [
+        "accuracy-over-time",
+        "accuracy-over-communication",
     ]
-    for path in written:
-        assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_nothing_evaluated_is_said(write, tmp_path):
-    path = write(n_rounds=1)
-    curve = curve_of(path)
+def test_a_run_that_was_not_evaluated_is_not_drawn(run_path):
+    curve = curve_of(run_path)
     empty = plots.AccuracyCurve(
         "a", "a", "none", "free", "wall", False, *(np.empty(0) for _ in range(3))
     )
-    with pytest.raises(InputError, match="nothing to plot"):
-        write_figures([empty], tmp_path / "figures")
-    assert not (tmp_path / "figures").exists()
-    write_figures([curve, empty], tmp_path / "figures")
+    assert accuracy_figures([empty]) == {}
+    (line,) = axes_drawn(curve, empty)["accuracy-over-time"].lines
+    assert line.get_label() == "stsyn (M=8, K=4, U=10)"
 
 
-def test_a_folder_that_is_a_file_is_named(run_path, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot write .*--png"):
-        write_figures([curve_of(run_path)], tmp_path / "file")
+def test_texts_are_drawn_as_they_are(run_path):
+    curve = replace(curve_of(run_path), label="_$a", delay="$\\frac{$")
+    axes = axes_drawn(curve)["accuracy-over-time"]
+    axes.figure.draw_without_rendering()
+    (name,) = axes.get_legend().get_texts()
+    assert name.get_text() == r" _\$a"
 
 
-def test_missing_matplotlib_names_the_extra(run_path, tmp_path, monkeypatch):
+def test_what_is_no_accuracy_is_not_drawn(write):
+    path = write(n_rounds=9)
+    with h5py.File(path, "r+") as file:
+        file["test_accuracy"][2:7:2] = [1e308, -1.0, np.inf]
+    assert len(curve_of(path).accuracy) == 2
+
+
+def test_missing_matplotlib_names_the_extra(run_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"stsyn-mpi\[plot\]"):
-        write_figures([curve_of(run_path)], tmp_path / "figures")
-    assert not (tmp_path / "figures").exists()
+        accuracy_figures([curve_of(run_path)])

@@ -1,8 +1,14 @@
 import json
+import os
+import sys
 
 import pytest
+from synthetic_run import write_run
 
+from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
+
+X_AXES = ("time", "communication")
 
 
 @pytest.fixture(autouse=True)
@@ -78,12 +84,14 @@ def test_a_bad_file_is_one_line_and_nothing_is_written(
     bad = tmp_path / "bad.h5"
     if content is not None:
         bad.write_bytes(content)
-    code, text, error = report(capsys, run_path, bad, "--png", tmp_path / "figures")
+    options = ("--png", tmp_path / "figures", "--html", tmp_path / "page.html")
+    code, text, error = report(capsys, run_path, bad, *options)
     assert code == 2
     assert text == ""
     assert error.count("\n") == 1
     assert "bad.h5" in error
     assert not (tmp_path / "figures").exists()
+    assert not list(tmp_path.glob("*page.html*"))
 
 
 def test_zero_rounds_is_one_line(capsys, write):
@@ -100,3 +108,167 @@ def test_text_from_a_file_does_not_steer_the_terminal(capsys, write):
     assert code == 0
     assert "\x1b[2J" not in text
     assert "[red]x" in text
+
+
+def refused(capsys, *arguments):
+    """Return the one line with which a command is refused."""
+    code, text, error = report(capsys, *arguments)
+    assert code == 2
+    assert text == ""
+    assert error.count("\n") == 1
+    return error
+
+
+def test_every_figure_of_a_run_is_a_file(capsys, run_path, tmp_path):
+    folder = tmp_path / "new" / "figures"
+    code, text, _ = report(capsys, run_path, "--png", folder, "--gantt", "0,last")
+    assert code == 0
+    names = [
+        "accuracy-over-communication.png",
+        "accuracy-over-time.png",
+        "arrival-order.png",
+        "gantt-round-0.png",
+        "gantt-round-39.png",
+        "loss-over-communication.png",
+        "loss-over-time.png",
+        "round-anatomy.png",
+        "updates-per-worker.png",
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for name in names:
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+        assert f"wrote {folder / name}" in text
+
+
+@pytest.fixture
+def pale(monkeypatch):
+    """Leave the files and images empty, in tests of all else: drawing takes long."""
+    from stsyn_mpi.analysis import report_files
+    from stsyn_mpi.analysis.page import elements
+
+    def save(picture, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        return path
+
+    monkeypatch.setattr(report_files, "save_picture", save)
+    monkeypatch.setattr(elements, "image_of", lambda picture: ("image/png", b""))
+
+
+@pytest.mark.usefixtures("pale")
+def test_figures_of_several_runs_carry_their_names(capsys, run_path, tmp_path):
+    twin = tmp_path / "run.h5"
+    write_run(twin, n_rounds=3)
+    code, _, _ = report(capsys, run_path, twin, "--png", tmp_path, "--gantt", "0")
+    assert code == 0
+    names = {path.stem for path in tmp_path.glob("*.png")}
+    own = ("round-anatomy", "updates-per-worker", "arrival-order", "gantt-round-0")
+    assert names == {
+        *(f"{kind}-over-{x}" for kind in ("accuracy", "loss") for x in X_AXES),
+        *(f"{stem}-{name}" for stem in ("run", "run-2") for name in own),
+    }
+
+
+@pytest.mark.usefixtures("pale")
+def test_timing_alone_has_figures(capsys, tmp_path):
+    path = simulate(
+        workers=3,
+        rounds=5,
+        timing_only=True,
+        delay="exponential:mean=20ms",
+        out=str(tmp_path / "run.h5"),
+    )
+    code, _, _ = report(capsys, path, "--png", tmp_path / "png", "--gantt", "2")
+    assert code == 0
+    assert {file.name for file in (tmp_path / "png").iterdir()} == {
+        "round-anatomy.png",
+        "updates-per-worker.png",
+        "arrival-order.png",
+        "gantt-round-2.png",
+    }
+
+
+@pytest.mark.usefixtures("pale")
+def test_a_page_replaces_an_older_one_as_a_whole(capsys, run_path, tmp_path):
+    page = tmp_path / "folder" / "page.html"
+    page.parent.mkdir()
+    page.write_text("old")
+    code, text, _ = report(capsys, run_path, "--html", page)
+    assert code == 0
+    assert f"wrote {page}" in text
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
+
+
+@pytest.mark.usefixtures("pale")
+def test_json_stays_alone_on_stdout(capsys, run_path, tmp_path):
+    page = tmp_path / "page.html"
+    code, text, _ = report(capsys, run_path, "--json", "--html", page)
+    assert code == 0
+    assert len(json.loads(text)) == 1
+    assert page.exists()
+
+
+def test_a_page_replaces_no_run_file_and_nothing_odd(capsys, run_path, write, tmp_path):
+    other = write(n_rounds=2)
+    link = tmp_path / "link.html"
+    link.symlink_to(run_path)
+    for target in (run_path, other, link):
+        before = target.read_bytes()
+        figures = tmp_path / "figures"
+        error = refused(capsys, run_path, "--html", target, "--png", figures)
+        assert f"{target} is an HDF5 file" in error
+        assert target.read_bytes() == before
+        assert not figures.exists()
+    assert "is no regular file" in refused(capsys, run_path, "--html", tmp_path)
+    assert "is no regular file" in refused(capsys, run_path, "--html", "/dev/null")
+
+
+@pytest.mark.usefixtures("pale")
+def test_a_page_that_cannot_be_written_is_one_line(capsys, run_path, tmp_path):
+    (tmp_path / "file").write_text("")
+    error = refused(capsys, run_path, "--html", tmp_path / "file" / "page.html")
+    assert "cannot write" in error
+    assert "--html" in error
+    (tmp_path / "full").mkdir()
+    page = tmp_path / "full" / "page.html"
+    (tmp_path / "full" / f".page.html.{os.getpid()}.partial").mkdir()
+    assert "cannot write" in refused(capsys, run_path, "--html", page)
+    assert not page.exists()
+
+
+def test_a_folder_that_is_a_file_is_named(capsys, run_path, tmp_path):
+    (tmp_path / "file").write_text("")
+    error = refused(capsys, run_path, "--png", tmp_path / "file")
+    assert "cannot write" in error
+    assert "--png" in error
+
+
+@pytest.mark.parametrize(
+    ("gantt", "words"),
+    [
+        ("40", "has the rounds 0 to 39"),
+        ("x", "'x' is no round"),
+        ("", "'' is no round"),
+    ],
+)
+def test_rounds_that_are_not_there_are_refused(
+    capsys, run_path, tmp_path, gantt, words
+):
+    options = ("--gantt", gantt, "--html", tmp_path / "page.html", "--png", tmp_path)
+    assert words in refused(capsys, run_path, *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rounds_without_a_figure_are_refused(capsys, run_path):
+    assert "needs --html or --png" in refused(capsys, run_path, "--gantt", "1")
+
+
+def test_missing_matplotlib_is_said_before_anything_is_written(
+    capsys, run_path, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    page, folder = tmp_path / "page.html", tmp_path / "figures"
+    error = refused(capsys, run_path, "--html", page, "--png", folder)
+    assert "stsyn-mpi[plot]" in error
+    assert list(tmp_path.iterdir()) == []

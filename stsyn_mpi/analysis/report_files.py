@@ -1,0 +1,126 @@
+"""Write what a report is asked for: figures as PNG files, and the page."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stsyn_mpi.analysis.figures import check_matplotlib
+from stsyn_mpi.analysis.page.build import build_page
+from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
+from stsyn_mpi.analysis.rendering import save_picture
+from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.publish import scratch_path
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def check_targets(html: Path | None, png_folder: Path | None) -> None:
+    """Check before anything is read that figures can go where they are asked to.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing, or the page would replace something else: a run file
+        or another file of HDF5, a folder, a device.
+    """
+    if html is None and png_folder is None:
+        return
+    check_matplotlib("--png" if html is None else "--html")
+    if html is not None:
+        _check_page(html)
+
+
+def _check_page(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+        is_hdf5 = stat.S_ISREG(mode) and _begin_of(path) == _HDF5
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is no regular file: the page needs one (--html)")
+    if is_hdf5:
+        raise InputError(
+            f"{path} is an HDF5 file, such as runs are kept in: the page does not "
+            "replace it (--html)"
+        )
+
+
+def _begin_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5))
+
+
+def write_files(
+    reports: Sequence[RunReport], html: Path | None, png_folder: Path | None
+) -> list[Path]:
+    """Write the page and the figures of some runs; existing ones are replaced.
+
+    Parameters
+    ----------
+    reports : sequence of RunReport
+        The runs, at least one.
+    html : Path or None
+        The page.
+    png_folder : Path or None
+        Where the figures go; it is created.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If one cannot be written.
+    """
+    written = write_pictures(reports, png_folder) if png_folder else []
+    if html is not None:
+        _check_page(html)
+        _replace(html, build_page(reports))
+        written.append(html)
+    return written
+
+
+def write_pictures(reports: Sequence[RunReport], folder: Path) -> list[Path]:
+    """Write every figure as a PNG file.
+
+    Those of one run carry its name where there are several.
+    """
+    written = [
+        save_picture(p, folder / f"{p.name}.png") for p in shared_pictures(reports)
+    ]
+    for report, picture in _own_of_all(reports):
+        stem = f"{report.stem}-" if len(reports) > 1 else ""
+        written.append(save_picture(picture, folder / f"{stem}{picture.name}.png"))
+    return written
+
+
+def _own_of_all(reports: Sequence[RunReport]) -> Iterator[tuple[RunReport, Picture]]:
+    for report in reports:
+        for picture in own_pictures(report):
+            yield report, picture
+
+
+def _replace(path: Path, text: str) -> None:
+    """Bring a text to its name as a whole: nobody finds half of it there."""
+    scratch = scratch_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink()
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot write {path}: {reason} (--html)")

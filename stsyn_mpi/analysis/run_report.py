@@ -1,0 +1,131 @@
+"""All that a report says of a run, read before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stsyn_mpi.analysis.anatomy import RoundAnatomy, round_anatomy
+from stsyn_mpi.analysis.arrival_order import ArrivalOrder, arrival_order
+from stsyn_mpi.analysis.bins import round_times
+from stsyn_mpi.analysis.findings import Findings, findings_of
+from stsyn_mpi.analysis.gantt import GanttView, gantt_view
+from stsyn_mpi.analysis.gantt_rounds import choose_rounds
+from stsyn_mpi.analysis.load_map import LoadMap, load_map
+from stsyn_mpi.analysis.loss import LossCurve, loss_curve
+from stsyn_mpi.analysis.plots import AccuracyCurve, accuracy_curve
+from stsyn_mpi.analysis.summary import RunSummary, summarise
+from stsyn_mpi.runfile.reader import Run, open_run
+from stsyn_mpi.runfile.update_search import UpdateSearch
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """A run in numbers of bounded size, whatever the size of its file.
+
+    Attributes
+    ----------
+    stem : str
+        Name of the run among those of a report, no two alike.
+    summary, accuracy, loss, anatomy, load, order
+        What the figures show.
+    gantts : tuple of GanttView
+        The chosen rounds.
+    gantt_note : str
+        Why some of them are not there; empty if all are.
+    findings : Findings
+        Stragglers, and predictions beside measurements.
+    config, attributes : dict
+        Of the run file.
+    """
+
+    stem: str
+    summary: RunSummary
+    accuracy: AccuracyCurve
+    loss: LossCurve
+    anatomy: RoundAnatomy
+    load: LoadMap
+    order: ArrivalOrder
+    gantts: tuple[GanttView, ...]
+    gantt_note: str
+    findings: Findings
+    config: dict[str, Any]
+    attributes: dict[str, object]
+
+
+def read_reports(
+    paths: Sequence[Path], rounds: tuple[int | str, ...]
+) -> list[RunReport]:
+    """Read all that a report says of some runs.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Run files.
+    rounds : tuple of int or str
+        Rounds drawn worker by worker, from `gantt_rounds.parse_rounds`.
+
+    Raises
+    ------
+    InputError
+        If one is no sound run file, or lacks a round that was asked for by number.
+    """
+    reports = []
+    for path, stem in zip(paths, unique_stems(paths), strict=True):
+        with open_run(path) as run:
+            reports.append(read_report(run, stem, rounds))
+    return reports
+
+
+def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport:
+    """Read all that a report says of one run; see `read_reports`."""
+    # Numbers of a stranger's file may be beyond all bounds: nobody need hear of it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        gantts, note = _gantts(run, rounds)
+        return RunReport(
+            stem,
+            summarise(run),
+            accuracy_curve(run),
+            loss_curve(run),
+            round_anatomy(run),
+            load_map(run),
+            arrival_order(run),
+            gantts,
+            note,
+            findings_of(run),
+            run.config,
+            run.attributes,
+        )
+
+
+def _gantts(
+    run: Run, rounds: tuple[int | str, ...]
+) -> tuple[tuple[GanttView, ...], str]:
+    chosen = choose_rounds(rounds, round_times(run), run.path)
+    search = UpdateSearch(run)
+    if not search.n_rows:
+        return (), (
+            "The run recorded no local updates (option record_updates), so what its "
+            "workers did within a round cannot be drawn."
+        )
+    views = [(c, gantt_view(run, search, c)) for c in chosen]
+    lacking = [f"{c.index:,}" for c, view in views if view is None]
+    note = f"No local updates were recorded for round {', '.join(lacking)}."
+    found = tuple(view for _, view in views if view is not None)
+    return found, note if lacking else ""
+
+
+def unique_stems(paths: Sequence[Path]) -> list[str]:
+    """Return the names of files without endings, numbered where two are alike."""
+    stems: list[str] = []
+    for path in paths:
+        candidate, n = path.stem, 1
+        while candidate in stems:
+            n += 1
+            candidate = f"{path.stem}-{n}"
+        stems.append(candidate)
+    return stems
