@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stsyn_mpi.analysis.anatomy import BESIDE, ON_PATH, RoundAnatomy
-from stsyn_mpi.analysis.figure_words import share_words, time_unit, time_words
 from stsyn_mpi.analysis.figures import blank_figure, integer_ticks, plain_axes
+from stsyn_mpi.analysis.words import share_words, time_unit, time_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsyn_mpi.analysis.figure_words import counted, time_unit
 from stsyn_mpi.analysis.figures import blank_figure, plain_axes
 from stsyn_mpi.analysis.gantt import GanttView
 from stsyn_mpi.analysis.gantt_bars import Bars
+from stsyn_mpi.analysis.words import counted, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.bins import Bins, worker_pieces
-from stsyn_mpi.analysis.summary import worker_hosts
+from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 
 _MOST_BINS = 100

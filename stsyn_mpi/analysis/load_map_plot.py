@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stsyn_mpi.analysis.figure_words import drawable
 from stsyn_mpi.analysis.figures import blank_figure, integer_ticks
 from stsyn_mpi.analysis.load_map import LoadMap
+from stsyn_mpi.analysis.words import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stsyn_mpi.analysis.losses import loss_warning
-from stsyn_mpi.analysis.summary import worker_hosts
+from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.liveness import WriterLife
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import RunState, WorkerStatus

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stsyn_mpi.analysis.figure_words import drawable
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
@@ -17,6 +16,7 @@ from stsyn_mpi.analysis.figures import (
     styles,
 )
 from stsyn_mpi.analysis.loss import LossCurve, LossPoints
+from stsyn_mpi.analysis.words import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,6 @@ import numpy as np
 
 from stsyn_mpi.analysis.anatomy_plot import draw_anatomy
 from stsyn_mpi.analysis.arrival_order_plot import draw_arrival_order
-from stsyn_mpi.analysis.figure_words import counted, time_words
 from stsyn_mpi.analysis.gantt import GanttView
 from stsyn_mpi.analysis.gantt_plot import draw_gantt, gantt_notes
 from stsyn_mpi.analysis.load_map_plot import draw_load_map
@@ -23,6 +22,7 @@ from stsyn_mpi.analysis.plots import (
     curve_labels,
 )
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.words import counted, time_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

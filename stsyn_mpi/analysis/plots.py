@@ -11,7 +11,6 @@ import numpy as np
 
 from stsyn_mpi.analysis.bins import is_duration
 from stsyn_mpi.analysis.communication import communication_words
-from stsyn_mpi.analysis.figure_words import drawable, printable
 from stsyn_mpi.analysis.figures import (
     Style,
     dress_axes,
@@ -21,6 +20,7 @@ from stsyn_mpi.analysis.figures import (
     styles,
     wrapped,
 )
+from stsyn_mpi.analysis.words import drawable, printable
 from stsyn_mpi.runfile.reader import Run
 
 if TYPE_CHECKING:

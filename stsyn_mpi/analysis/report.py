@@ -19,6 +19,7 @@ from stsyn_mpi.analysis.settings import (
 )
 from stsyn_mpi.analysis.straggler_table import straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
+from stsyn_mpi.analysis.words import printable, time_words
 
 _MOST_WORKERS = 16
 """Rows of the worker table; of more workers the slowest are shown."""
@@ -62,10 +63,10 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         Where to print.
     """
     style = "green" if summary.state == "done" else "yellow"
-    console.print(Text(_printable(summary.path), style="bold"), soft_wrap=True)
-    console.print(Text(_printable(summary.standing), style=style), soft_wrap=True)
+    console.print(Text(printable(summary.path), style="bold"), soft_wrap=True)
+    console.print(Text(printable(summary.standing), style=style), soft_wrap=True)
     console.print(
-        Text(_printable(configuration_line(summary)), style="dim"), soft_wrap=True
+        Text(printable(configuration_line(summary)), style="dim"), soft_wrap=True
     )
     console.print(Group(_figures_table(summary), _workers_table(summary)))
     console.print(straggler_tables(summary.stragglers))
@@ -106,8 +107,8 @@ def summary_figures(summary: RunSummary) -> list[tuple[str, str]]:
     counts = {name: _count(value) for name, value in summary.counts.items()}
     return [
         ("rounds", f"{summary.n_rounds:,}"),
-        (clock, _duration(summary.wall_s)),
-        ("round time, median", _duration(summary.round_median_s)),
+        (clock, time_words(summary.wall_s)),
+        ("round time, median", time_words(summary.round_median_s)),
         ("test accuracy", _accuracy(summary)),
         ("test loss", _decimal(summary.test_loss, 4)),
         ("training loss, last round", _decimal(summary.train_loss, 4)),
@@ -164,17 +165,12 @@ def _worker_cells(worker: WorkerSummary, *, with_hosts: bool) -> list[str]:
     seconds = (worker.compute_s, worker.injected_s, worker.cancelled_s, worker.idle_s)
     return [
         str(worker.worker),
-        *([escape(_printable(worker.host))] if with_hosts else []),
+        *([escape(printable(worker.host))] if with_hosts else []),
         f"{worker.updates:,}",
         f"{worker.rounds_uploaded:,}",
         f"{worker.rounds_late:,}",
         *(f"{value:,.2f}" for value in seconds),
     ]
-
-
-def _printable(text: str) -> str:
-    """Take control characters out: a run file's text must not steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _accuracy(summary: RunSummary) -> str:
@@ -190,16 +186,6 @@ def _count(value: int | None) -> str:
 
 def _decimal(value: float | None, digits: int) -> str:
     return "not recorded" if value is None else f"{value:.{digits}f}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "not recorded"
-    if seconds < 1 and seconds > 0:
-        return f"{seconds * 1e3:.1f} ms"
-    if seconds < 3600:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 3600:.2f} h"
 
 
 def _missing(summary: RunSummary) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
+from stsyn_mpi.analysis.words import printable
 
 Pace = WorkerPace | HostPace
 
@@ -125,10 +126,7 @@ def _chance(p_value: float | None) -> str:
 
 
 def _short(host: str) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in host)
-    if len(text) > _MOST_CHARACTERS:
-        text = text[: _MOST_CHARACTERS - 1] + "…"
-    return escape(text)
+    return escape(printable(host, _MOST_CHARACTERS))
 
 
 def _seconds(seconds: float) -> str:

@@ -18,7 +18,7 @@ from stsyn_mpi.analysis.export_tables import (
     pieces_of,
     round_pieces,
 )
-from stsyn_mpi.analysis.summary import worker_hosts
+from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 
 _PROCESS = 1

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stsyn_mpi.analysis.look import Look, SlowWorker
-from stsyn_mpi.analysis.words import duration_words, printable
+from stsyn_mpi.analysis.words import printable, time_words
 
 _BAR_WIDTH = 40
 
@@ -104,7 +104,7 @@ def _progress(look: Look) -> str:
 
 
 def _figures(look: Look) -> list[tuple[str, str]]:
-    figures = [("time", duration_words(look.wall_s))] if look.wall_s is not None else []
+    figures = [("time", time_words(look.wall_s))] if look.wall_s is not None else []
     if look.test_accuracy is not None and look.best_accuracy is not None:
         aim = f" of {look.target_accuracy:.2%}" if look.target_accuracy else ""
         best = f" (best {look.best_accuracy:.2%})"
@@ -114,7 +114,7 @@ def _figures(look: Look) -> list[tuple[str, str]]:
     if look.rounds_per_s is not None:
         figures.append(("rounds a second", f"{look.rounds_per_s:.3g}"))
     if look.left_s is not None:
-        figures.append(("time left", f"about {duration_words(look.left_s)}"))
+        figures.append(("time left", f"about {time_words(look.left_s)}"))
     return figures
 
 

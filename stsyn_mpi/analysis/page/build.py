@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from stsyn_mpi._version import __version__
-from stsyn_mpi.analysis.figure_words import counted
 from stsyn_mpi.analysis.page.comparison import comparison_part
 from stsyn_mpi.analysis.page.elements import escaped, figure, heading, paragraph
 from stsyn_mpi.analysis.page.facts import (
@@ -18,6 +17,7 @@ from stsyn_mpi.analysis.page.facts import (
 from stsyn_mpi.analysis.page.findings import prediction_part, stragglers_part
 from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.words import counted
 
 _CHAPTERS = {
     "round-anatomy": "Where a round's time goes",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stsyn_mpi.analysis.figure_words import abridged, time_words
 from stsyn_mpi.analysis.page.elements import table
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.words import abridged, time_words
 
 _MOST_OF_DELAY = 80
 

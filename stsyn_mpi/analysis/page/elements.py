@@ -7,9 +7,9 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stsyn_mpi.analysis.figure_words import printable
 from stsyn_mpi.analysis.pictures import Picture
 from stsyn_mpi.analysis.rendering import image_of
+from stsyn_mpi.analysis.words import printable
 
 _MOST_CHARACTERS = 20_000
 

@@ -7,10 +7,10 @@ import json
 from collections import Counter
 from typing import Any
 
-from stsyn_mpi.analysis.figure_words import abridged
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 from stsyn_mpi.analysis.report import configuration_line, summary_figures
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.runfile.schema import ATTRIBUTES, PROVENANCE
 from stsyn_mpi.simulate_config import SimulateConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stsyn_mpi.analysis.figure_words import abridged, counted, time_words
 from stsyn_mpi.analysis.findings import OneWorker, Pace, Predicted, Quantity, Stragglers
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
+from stsyn_mpi.analysis.words import abridged, counted, time_words
 
 _MOST_WORKERS = 32
 _MOST_HOSTS = 32

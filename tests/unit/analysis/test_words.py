@@ -1,6 +1,6 @@
 import pytest
 
-from stsyn_mpi.analysis.figure_words import (
+from stsyn_mpi.analysis.words import (
     abridged,
     counted,
     drawable,
