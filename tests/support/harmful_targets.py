@@ -44,7 +44,9 @@ def fill():
 
 
 def complain():
-    raise InputError("one line\nand another")
+    error = InputError("")
+    error.args = ("one line\nand another",)
+    raise error
 
 
 def leak():

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.simulation.delays import parse_delay
 from stsyn_mpi.spec import Spec, choose, nearest, parse_duration, parse_spec
 
 
@@ -85,3 +86,9 @@ def test_values_are_typed_and_named_when_wrong():
 def test_unknown_parameters_are_refused_with_the_nearest():
     with pytest.raises(InputError, match=r"no parameter 'maen'.*did you mean 'mean'"):
         parse_spec("law:maen=1").check_keys(["mean", "scope"])
+
+
+def test_a_refusal_is_one_line_whatever_is_refused():
+    with pytest.raises(InputError) as refusal:
+        parse_delay("trace:file=run\n\n\u2028.h5", 0, None)
+    assert len(str(refusal.value).splitlines()) == 1
