@@ -99,7 +99,7 @@ class Round:
     def __init__(
         self, crowd: Crowd, wait_for: int, target_updates: int, *, goes_on: bool = True
     ) -> None:
-        self.crowd, self._goes_on = crowd, goes_on
+        self.crowd, self.goes_on = crowd, goes_on
         self._k, self._u = wait_for, target_updates
         self._tau = kth_arrival(crowd, wait_for, target_updates)
         self._others: dict[tuple[int, int], Arrival] = {}
@@ -158,17 +158,17 @@ class Round:
             return self._of_others(group, self._k).expect(
                 lambda t: _completed(law, n, t)
             )
-        if not self._goes_on:
+        if not self.goes_on:
             return 0.0
         others = self._of_others(group, self._k - 1)
         return others.expect(lambda t: _completed(law, n, t))
 
     def _updates_of(self, group: int) -> float:
         law = self.crowd.laws[group]
-        if self._goes_on and isinstance(law, GammaLaw) and law.is_exponential:
+        if self.goes_on and isinstance(law, GammaLaw) and law.is_exponential:
             return self.time_s / law.mean
         some = math.fsum(self.share_with(n, group) for n in range(1, self._u + 1))
-        if not self._goes_on or self._k == 1:
+        if not self.goes_on or self._k == 1:
             return some
         others = self._of_others(group, self._k - 1)
         more = others.expect(lambda t: law.expected(t, self._u))

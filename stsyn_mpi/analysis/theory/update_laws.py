@@ -209,7 +209,7 @@ class PerRoundLaw(UpdateLaw):
             w * _SPAN / 2 * n * self.one.completed(1, t / n)
             for n, w in zip(numbers, weights, strict=True)
         )
-        return near + far + self._farthest(t, first * math.exp(_SPAN))
+        return np.asarray(near + far + self._farthest(t, first * math.exp(_SPAN)))
 
     def _farthest(self, t: np.ndarray, first: float) -> np.ndarray:
         far = self.one.completed(1, t / first)
