@@ -22,11 +22,12 @@ from stsyn_mpi.analysis.theory.poisson_binomial import at_least
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 
 _FIRST_RATIO = 4.0
+_MOST_ATOMS = 4000
 _RESOLVED = 1e-11
 _LEAST_TAIL = 1e-14
 _NO_VARIANCE = 2.02
 """The tail of a law decays with a power at least this, or it has no variance."""
-_SHORTEST_S, _LONGEST_S = 1e-200, 1e200
+SHORTEST_S, LONGEST_S = 1e-200, 1e200
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ class Moment(ABC):
         """Times and P(tau <= t) at them, both of shape (n_panels, points)."""
         atoms, is_all = self.jumps()
         if is_all:
-            t = atoms[:, np.newaxis] * (1 + 1e-12)
+            every = math.ceil(len(atoms) / _MOST_ATOMS)
+            t = atoms[::-every][::-1, np.newaxis] * (1 + 1e-12)
             return t, self.distribution(t.ravel()).reshape(t.shape)
         low, high = self._support()
         inside = atoms[(atoms > low) & (atoms < high)]
@@ -167,9 +169,9 @@ class Moment(ABC):
         """Return times (s) between which tau lies, but for a negligible probability."""
         negligible = max(_LEAST_TAIL, self.accuracy)
         low = high = self.scale_s
-        while self.tails(low)[0] > negligible and low > _SHORTEST_S:
+        while self.tails(low)[0] > negligible and low > SHORTEST_S:
             low /= 2
-        while self.tails(high)[1] > negligible and high < _LONGEST_S:
+        while self.tails(high)[1] > negligible and high < LONGEST_S:
             high *= 2
         return low, max(high, 2 * low)
 
