@@ -24,6 +24,7 @@ COMMANDS = {
     "data": "Prepare, inspect and verify data files.",
     "simulate": "Train under a virtual clock, in one process.",
     "compare": "Compare schemes on the same data, seeds and delays.",
+    "predict": "Predict rounds of all schemes from the law of update times.",
     "report": "Summarise and plot a run file.",
     "recover": "Make the file of a killed run open in every tool.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",
