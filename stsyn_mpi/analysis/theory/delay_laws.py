@@ -79,12 +79,24 @@ def _maker(spec: Spec, law: DelayLaw) -> LawOfWorker:
 
     def make(factor: float, work_s: float) -> UpdateLaw:
         if factor == 0.0 or law.variance == 0.0:
-            constant = factor * law.mean + work_s
-            return TwoValueLaw(constant, constant, 0.0)
+            return _constant(factor * law.mean + work_s)
         made = one(factor, work_s)
-        return PerRoundLaw(made) if is_per_round else made
+        return _per_round(made) if is_per_round else made
 
     return make
+
+
+def _constant(seconds: float) -> TwoValueLaw:
+    return TwoValueLaw(seconds, seconds, 0.0)
+
+
+def _per_round(one: UpdateLaw) -> UpdateLaw:
+    if isinstance(one, TwoValueLaw):
+        share = one.slow_share
+        return MixtureLaw(
+            ((1 - share, _constant(one.fast)), (share, _constant(one.slow)))
+        )
+    return PerRoundLaw(one)
 
 
 def _one_update(spec: Spec, law: DelayLaw) -> LawOfWorker:

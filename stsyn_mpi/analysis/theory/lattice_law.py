@@ -60,6 +60,11 @@ class LatticeLaw(UpdateLaw):
         value = self._look_up(t, lambda lattice, t: lattice.power(n, t))
         return np.asarray(np.minimum(np.maximum(value, 0.0), 1.0))
 
+    def among_first(self, n: int, t: np.ndarray) -> np.ndarray:
+        """Return the sum of F_1(t) to F_n(t)."""
+        value = self._look_up(t, lambda lattice, t: lattice.partial_series(n, t))
+        return np.asarray(np.minimum(np.maximum(value, 0.0), n))
+
     def expected(self, t: np.ndarray, beyond: int = 0) -> np.ndarray:
         """Return the sum of F_n(t) over n > ``beyond``: a geometric series."""
         least = (beyond + 1) * self._times[0]
@@ -115,6 +120,11 @@ class _Lattice:
     def power(self, n: int, t: np.ndarray) -> np.ndarray:
         """Return F_n(t)."""
         return self._at(self._sums("power", n, lambda one: one**n), t)
+
+    def partial_series(self, n: int, t: np.ndarray) -> np.ndarray:
+        """Return the sum of F_1(t) to F_n(t)."""
+        sums = self._sums("partial", n, lambda one: one * (1 - one**n) / (1 - one))
+        return self._at(sums, t)
 
     def series(self, n: int, t: np.ndarray) -> np.ndarray:
         """Return the sum of F_n(t), F_n+1(t), and so on."""

@@ -33,7 +33,7 @@ Poisson process of which tau is a stopping time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -167,7 +167,9 @@ class Round:
         law = self.crowd.laws[group]
         if self.goes_on and isinstance(law, GammaLaw) and law.is_exponential:
             return self.time_s / law.mean
-        some = math.fsum(self.share_with(n, group) for n in range(1, self._u + 1))
+        some = self._of_others(group, self._k).expect(
+            lambda t: _by_then(lambda t: law.among_first(self._u, t), self._u, t)
+        )
         if not self.goes_on or self._k == 1:
             return some
         others = self._of_others(group, self._k - 1)
@@ -199,5 +201,12 @@ class Round:
 
 def _completed(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:
     """Return F_n(t), also of the infinite future."""
+    return _by_then(lambda t: law.completed(n, t), 1.0, t)
+
+
+def _by_then(
+    function: Callable[[np.ndarray], np.ndarray], in_the_end: float, t: np.ndarray
+) -> np.ndarray:
+    """Return a function of times that may be infinite."""
     is_finite = np.isfinite(t)
-    return np.where(is_finite, law.completed(n, np.where(is_finite, t, 0.0)), 1.0)
+    return np.where(is_finite, function(np.where(is_finite, t, 0.0)), in_the_end)

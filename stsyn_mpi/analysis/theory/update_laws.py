@@ -43,6 +43,16 @@ class UpdateLaw(ABC):
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return times of single updates, s, float64 (size,)."""
 
+    def among_first(self, n: int, t: np.ndarray) -> np.ndarray:
+        """Return how many of the first n updates are expected to be done by ``t`` (s).
+
+        That is the sum of F_1(t) to F_n(t).
+        """
+        total = np.zeros(np.shape(t))
+        for k in range(1, n + 1):
+            total += self.completed(k, t)
+        return total
+
     def expected(self, t: np.ndarray, beyond: int = 0) -> np.ndarray:
         """Return the sum of F_n(t) over n > ``beyond``, infinite where it diverges.
 
@@ -56,6 +66,18 @@ class UpdateLaw(ABC):
             term = self.completed(n, t)
             total += term
         return total
+
+    def _renewed(self, t: np.ndarray, beyond: int, spread: float) -> np.ndarray:
+        """Return what `expected` does, of independent updates.
+
+        The terms are added up, but far out the renewal theorem holds: the number is
+        t / mean + (variance / mean^2 - 1) / 2, ``spread`` being the quotient.
+        """
+        t = np.asarray(t, dtype=np.float64)
+        total = t / self.mean + (spread - 1) / 2
+        is_near = t < _MANY_MEANS * self.mean
+        total[is_near] = UpdateLaw.expected(self, t[is_near])
+        return np.asarray(np.maximum(0.0, total - self.among_first(beyond, t)))
 
     def atoms(self, n: int) -> np.ndarray:
         """Return the times (s) that S_n takes with positive probability; none here."""
@@ -101,21 +123,12 @@ class GammaLaw(UpdateLaw):
     def expected(self, t: np.ndarray, beyond: int = 0) -> np.ndarray:
         """Return the sum of F_n(t) over n > ``beyond``.
 
-        A Poisson process has t / mean events. Far out the renewal theorem holds,
-        t / mean + (variance / mean^2 - 1) / 2, with an error that decays
-        exponentially; before that the terms are added up.
+        A Poisson process has t / mean events.
         """
-        t = np.asarray(t, dtype=np.float64)
         if self.is_exponential:
-            total = t / self.mean
-        else:
-            spread = self.shape * self.scale**2 / self.mean**2
-            total = t / self.mean + (spread - 1) / 2
-            is_near = t < _MANY_MEANS * self.mean
-            total[is_near] = super().expected(t[is_near])
-        for n in range(1, beyond + 1):
-            total = total - self.completed(n, t)
-        return np.maximum(0.0, total)
+            total = np.asarray(t) / self.mean - self.among_first(beyond, t)
+            return np.asarray(np.maximum(0.0, total))
+        return self._renewed(t, beyond, self.shape * self.scale**2 / self.mean**2)
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return times of single updates."""
@@ -154,6 +167,15 @@ class TwoValueLaw(UpdateLaw):
         probability = bdtr(np.maximum(most, 0.0), n, self.slow_share)
         return np.where(most < 0, 0.0, probability)
 
+    def expected(self, t: np.ndarray, beyond: int = 0) -> np.ndarray:
+        """Return the sum of F_n(t) over n > ``beyond``."""
+        if self.slow == self.fast:
+            whole = np.floor(np.asarray(t) * (1 + 1e-12) / self.fast)
+            return np.asarray(np.maximum(0.0, whole - beyond))
+        share = self.slow_share
+        variance = share * (1 - share) * (self.slow - self.fast) ** 2
+        return self._renewed(t, beyond, variance / self.mean**2)
+
     def atoms(self, n: int) -> np.ndarray:
         """Return the n + 1 times that n updates may take."""
         atoms: np.ndarray = np.unique(np.linspace(n * self.fast, n * self.slow, n + 1))
@@ -175,7 +197,7 @@ class PerRoundLaw(UpdateLaw):
     Attributes
     ----------
     one : UpdateLaw
-        The law of the draw.
+        The law of the draw, without atoms.
     """
 
     one: UpdateLaw
@@ -219,10 +241,6 @@ class PerRoundLaw(UpdateLaw):
             rest = np.where(power > _LEAST_POWER, first * far / (power - 1), math.inf)
         return np.where(far > _NEGLIGIBLE, rest, 0.0)
 
-    def atoms(self, n: int) -> np.ndarray:
-        """Return n times the atoms of the draw."""
-        return n * self.one.atoms(1)
-
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return draws."""
         return self.one.draw(rng, size)
@@ -235,7 +253,7 @@ class MixtureLaw(UpdateLaw):
     Attributes
     ----------
     parts : sequence of (float, UpdateLaw)
-        Probabilities that add up to 1, and laws.
+        Probabilities that add up to 1, and laws: all with atoms, or all without.
     """
 
     parts: Sequence[tuple[float, UpdateLaw]]
@@ -252,6 +270,10 @@ class MixtureLaw(UpdateLaw):
     def expected(self, t: np.ndarray, beyond: int = 0) -> np.ndarray:
         """Return the mean of the parts' sums."""
         return np.asarray(sum(p * law.expected(t, beyond) for p, law in self.parts))
+
+    def atoms(self, n: int) -> np.ndarray:
+        """Return the atoms of all parts."""
+        return np.concatenate([law.atoms(n) for _, law in self.parts])
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return times of single updates."""

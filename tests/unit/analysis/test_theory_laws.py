@@ -38,6 +38,11 @@ def test_lattices_renew_as_the_poisson_process_does(lattice, beyond):
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=5e-5)
 
 
+def test_lattices_add_up_the_first_updates(lattice):
+    plain = sum(lattice.completed(n, T) for n in range(1, 8))
+    np.testing.assert_allclose(lattice.among_first(7, T), plain, atol=1e-9)
+
+
 def test_far_tails_of_lattices_are_those_of_one_great_draw():
     """P(S_n > t) is n P(X > t) there (subexponential laws)."""
     law = parse_delay("pareto:mean=1,shape=1.5", 0, None).distribution
@@ -52,6 +57,8 @@ def test_far_tails_of_lattices_are_those_of_one_great_draw():
         GammaLaw(2.5, 0.4),
         GammaLaw(1.0, 0.5, 0.5),
         *worker_laws("bimodal:mean=1", 1),
+        *worker_laws("bimodal:mean=1,scope=per-round", 1),
+        *worker_laws("constant:mean=1", 1),
         *worker_laws("gamma:mean=1,scope=per-round", 1),
         *worker_laws("markov:mean=1,slowdown=3", 1),
     ],
@@ -68,11 +75,19 @@ def test_expected_updates_are_the_sum_of_their_probabilities(law):
     np.testing.assert_allclose(law.expected(t, 4), plain + tail - few, atol=2e-4)
 
 
-def test_far_out_updates_are_renewals():
-    law = GammaLaw(2.0, 0.4, 0.2)
+@pytest.mark.parametrize(
+    ("law", "rtol"),
+    [
+        (GammaLaw(2.0, 0.4, 0.2), 1e-12),
+        (GammaLaw(1.0, 1.0), 1e-12),
+        # Renewals of a lattice law keep to its lattice.
+        *((law, 2e-3) for law in worker_laws("bimodal:mean=1", 1)),
+    ],
+)
+def test_far_out_updates_are_renewals(law, rtol):
     t = np.array([399.0, 401.0])
     plain = UpdateLaw.expected(law, t)
-    np.testing.assert_allclose(law.expected(t), plain, rtol=1e-12)
+    np.testing.assert_allclose(law.expected(t), plain, rtol=rtol)
 
 
 @pytest.mark.parametrize("name", sorted({*LAWS} - {"trace"}))
