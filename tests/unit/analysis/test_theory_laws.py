@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.special import gammaincinv
 
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.kaplan_meier import kaplan_meier
@@ -29,6 +30,15 @@ def lattice():
 def test_lattices_convolve_as_the_gamma_law_does(lattice, n, atol):
     exact = GammaLaw(1.0, 1.0).completed(n, T)
     np.testing.assert_allclose(lattice.completed(n, T), exact, atol=atol)
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_lattices_resolve_laws_that_hardly_vary(n):
+    """Mean 1, deviation 5 %."""
+    narrow = law_of_quantiles(lambda u: gammaincinv(400, u) / 400, 1.0)
+    t = n * np.linspace(0.8, 1.2, 100)
+    exact = GammaLaw(400.0, 1 / 400).completed(n, t)
+    np.testing.assert_allclose(narrow.completed(n, t), exact, atol=1e-7)
 
 
 @pytest.mark.parametrize("beyond", [0, 1, 10])

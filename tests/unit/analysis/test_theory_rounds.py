@@ -170,6 +170,15 @@ def test_whoever_stops_at_the_target_has_no_more():
     assert it.time_s == pytest.approx(tau.mean(), rel=0.05)
 
 
+@pytest.mark.parametrize("shape", [1.2, 1.5, 3.0])
+def test_the_larger_of_two_heavy_times_has_its_mean(shape):
+    """E max = 2 E X - E min, and the least of two Pareto times is one of twice it."""
+    x_min = (shape - 1) / shape
+    least = x_min * 2 * shape / (2 * shape - 1)
+    it = round_of(f"pareto:mean=1,shape={shape}", 2, 2, 1)
+    assert it.time_s == pytest.approx(2 - least, rel=2e-4)
+
+
 def test_tails_without_variance_or_mean_of_updates_are_told():
     heavy = round_of("pareto:mean=1,shape=1.5", 20, 20, 10)
     assert heavy.time_sd_s == math.inf
