@@ -97,7 +97,8 @@ def _predict(run: Run) -> Prediction:
     scheme = parse_scheme(str(run.config.get("strategy", ""))).kind.name
     if scheme not in PREDICTED:
         return Prediction((), "", f"No prediction is made for rounds of {scheme}.")
-    rounds, laws, messages = RegularRounds(run), laws_of(run), messages_of(run)
+    rounds, laws = RegularRounds(run), laws_of(run)
+    messages = messages_of(run, rounds)
     expected = Round(
         crowd_of(laws.laws),
         rounds.wait_for,
@@ -129,10 +130,10 @@ def _updates(
     expected: Round, rounds: RegularRounds, messages: Messages
 ) -> PredictedQuantity:
     n = expected.crowd.n_workers
-    total = n * expected.mean_updates
-    if expected.goes_on:
-        rate = expected.crowd.average(lambda law: 1 / law.mean)
-        total += messages.after_s * n * rate
+    # Whoever has not stopped at its target works on until it hears the halt.
+    n_working = n if expected.goes_on else n - rounds.wait_for
+    rate = expected.crowd.average(lambda law: 1 / law.mean)
+    total = n * expected.mean_updates + messages.after_s * n_working * rate
     return _compare(
         ("updates done", "1", "updates_done"), (total, None), rounds, messages
     )

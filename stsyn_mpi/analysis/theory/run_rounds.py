@@ -43,6 +43,8 @@ class RegularRounds:
     ----------
     wait_for, target_updates : int
         K and U.
+    regular : numpy.ndarray
+        Which they are, bool (n_rounds,).
     words : list of str
         What is left out, a sentence each.
 
@@ -67,7 +69,7 @@ class RegularRounds:
             raise InputError(f"U is above {_MOST_UPDATES:,}")
         regular &= (k == self.wait_for) & (u == self.target_updates)
         self.words = _words(run, regular)
-        self._run, self._regular = run, regular
+        self._run, self.regular = run, regular
         self._correlation = _correlation(run.config)
 
     def measure(self, column: str) -> Measure:
@@ -78,7 +80,7 @@ class RegularRounds:
         InputError
             If it was not recorded in two of the rounds.
         """
-        values = self._run[column][self._regular].astype(np.float64)
+        values = self._run[column][self.regular].astype(np.float64)
         values = values[np.isfinite(values) & (values >= 0)]
         n = len(values)
         if n < _FEWEST_ROUNDS:
@@ -128,8 +130,13 @@ class Messages:
     words: str
 
 
-def messages_of(run: Run) -> Messages:
-    """Return what messages did: the network of a simulated run, else nothing known.
+def messages_of(run: Run, rounds: RegularRounds) -> Messages:
+    """Return what messages did: the network of a simulated run, else as measured.
+
+    Parameters
+    ----------
+    run, rounds
+        The run, and the rounds that count.
 
     Raises
     ------
@@ -137,8 +144,7 @@ def messages_of(run: Run) -> Messages:
         If the network is none.
     """
     if run.clock == "wall":
-        words = f"Messages and halts take no time: {_OF_MACHINES:.0%} are tolerated"
-        return Messages(0.0, 0.0, _OF_MACHINES, words)
+        return _measured(run, rounds)
     network = parse_network(str(run.config.get("network", "free")))
     if network.is_free:
         return Messages(0.0, 0.0, _OF_THEORY, "Messages take no time")
@@ -146,7 +152,35 @@ def messages_of(run: Run) -> Messages:
     sent = n_models > 0
     model_bytes = int(n_bytes[sent].sum() // n_models[sent].sum()) if sent.any() else 0
     before_s = network.download_s(model_bytes) + network.control_s
-    words = (
-        f"Messages take what they are simulated to: {_OF_MESSAGES:.0%} are tolerated"
-    )
+    words = f"Messages take what the network says: {_OF_MESSAGES:.0%} are tolerated"
     return Messages(before_s, 2 * network.control_s, _OF_MESSAGES, words)
+
+
+def _measured(run: Run, rounds: RegularRounds) -> Messages:
+    """Compare the root's clock and the workers' with the K-th time of U updates.
+
+    That time is on the clocks of the workers, since each had the model. The root hears
+    of the K-th later, for the model and the report were on their way; and workers are
+    halted later, where what they cancelled ends.
+    """
+    targets = run["worker_target_s"][rounds.regular]
+    targets = np.where(targets >= 0, targets, np.inf)
+    kth_s = np.full(run.n_rounds, np.nan)
+    kth_s[rounds.regular] = np.sort(targets, axis=1)[:, rounds.wait_for - 1]
+    updates = run.updates()
+    known = (updates["round"] >= 0) & (updates["round"] < run.n_rounds)
+    cut = known & (updates["completed"] == 0)
+    lasted = (updates["start_s"] + updates["injected_s"] + updates["work_s"])[cut]
+    before_s = _mean_excess(run["kth_arrival_s"] - kth_s)
+    after_s = _mean_excess(lasted - kth_s[updates["round"][cut]])
+    words = (
+        f"Model and report are {1e3 * before_s:.3g} ms on their way, workers go on for "
+        f"{1e3 * after_s:.3g} ms after the K-th, as measured; the rest of messages "
+        f"takes no time: {_OF_MACHINES:.0%} are tolerated"
+    )
+    return Messages(before_s, after_s, _OF_MACHINES, words)
+
+
+def _mean_excess(seconds: np.ndarray) -> float:
+    known = seconds[np.isfinite(seconds)]
+    return max(0.0, float(known.mean())) if len(known) else 0.0

@@ -88,7 +88,9 @@ def test_simulated_rounds_are_as_expected(simulated, strategy, delay, options):
 @pytest.mark.parametrize(
     "network", ["constant:cost=30ms", "link:latency=2ms,bandwidth=1MB/s"]
 )
-@pytest.mark.parametrize("strategy", ["stsyn:K=3,U=4", "local-sgd:U=4"])
+@pytest.mark.parametrize(
+    "strategy", ["stsyn:K=3,U=4", "local-sgd:U=4", "k-sync:K=3", "k-fastest:K=3,U=4"]
+)
 def test_simulated_messages_are_part_of_the_expectation(simulated, network, strategy):
     assert_expected(predict(simulated(strategy, network=network, rounds=1000)))
 
@@ -147,6 +149,29 @@ def test_work_beside_the_delay_is_measured_by_worker(simulated):
     prediction = predict(path)
     assert_expected(prediction, tolerance=1e-6)
     assert "5 to 10 ms of work" in prediction.assumptions
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n_working"), [("stsyn:K=3,U=4", 8), ("k-fastest:K=3,U=4", 5)]
+)
+def test_messages_of_a_real_run_are_measured(simulated, strategy, n_working):
+    """A model and a report that take 2 ms, and a halt that comes 3 ms later."""
+    path = simulated(strategy)
+    time, updates, uploaders = predict(path).quantities
+    with h5py.File(path, "r+") as file:
+        file.attrs["clock"] = "wall"
+        file["kth_arrival_s"][:] += 0.002
+        table = file["updates"]
+        table["injected_s"][:] += 0.003 * (table["completed"][:] == 0)
+    prediction = predict(path)
+    later = prediction.quantities
+    assert later[0].predicted == pytest.approx(time.predicted + 0.002)
+    more = n_working * 0.003 / 0.020
+    assert later[1].predicted == pytest.approx(updates.predicted + more, rel=1e-6)
+    assert later[2].predicted == uploaders.predicted
+    assert "2 ms on their way" in prediction.assumptions
+    assert "3 ms after the K-th" in prediction.assumptions
+    assert "1 of 300 rounds are left out" in prediction.assumptions
 
 
 @pytest.mark.parametrize(
