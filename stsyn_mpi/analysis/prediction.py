@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from stsyn_mpi.analysis.theory.rounds import Round, crowd_of
 from stsyn_mpi.analysis.theory.run_laws import laws_of
 from stsyn_mpi.analysis.theory.run_rounds import (
@@ -88,7 +90,9 @@ def predict_run(run: Run) -> Prediction:
         of a round; or why there is no prediction.
     """
     try:
-        return _predict(run)
+        # Numbers of a damaged file may be as large as they like.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _predict(run)
     except InputError as error:
         return Prediction((), "", f"The run cannot be predicted: {error}.")
 
@@ -110,9 +114,14 @@ def _predict(run: Run) -> Prediction:
         _updates(expected, rounds, messages),
         _uploaders(expected, rounds, messages),
     )
-    finite = tuple(q for q in quantities if math.isfinite(q.predicted))
+    finite = tuple(q for q in quantities if _is_finite(q))
     words = [laws.words, *rounds.words, messages.words]
     return Prediction(finite, ". ".join(words) + ".", "")
+
+
+def _is_finite(quantity: PredictedQuantity) -> bool:
+    values = (quantity.predicted, quantity.measured, quantity.measured_se)
+    return all(map(math.isfinite, values))
 
 
 def _time(

@@ -29,6 +29,7 @@ from stsyn_mpi.simulation.markov import MarkovDelay
 from stsyn_mpi.simulation.trace import FILE, PART, Record, read_record
 from stsyn_mpi.spec import Spec, parse_spec
 
+_SHORTEST_S, _LONGEST_S = 1e-12, 1e12
 LawOfWorker = Callable[[float, float], UpdateLaw]
 """From a worker's factor and the time of its work (s) to the law of its updates."""
 
@@ -65,12 +66,21 @@ def worker_laws(
         return _laws_of_trace(spec, factors, work)
     make = cache(_maker(spec, law))
     for worker in range(n_workers):
-        if factors[worker] * law.mean + work[worker] <= 0:
-            raise InputError(
-                f"--delay {delay}: the updates of worker {worker} take no time, "
-                "give a delay or a compute time above 0"
-            )
+        _check_mean(delay, worker, factors[worker] * law.mean + work[worker])
     return [make(f, c) for f, c in zip(factors, work, strict=True)]
+
+
+def _check_mean(delay: str, worker: int, mean_s: float) -> None:
+    if mean_s <= 0:
+        raise InputError(
+            f"--delay {delay}: the updates of worker {worker} take no time, "
+            "give a delay or a compute time above 0"
+        )
+    if not _SHORTEST_S <= mean_s <= _LONGEST_S:
+        raise InputError(
+            f"--delay {delay}: an update of worker {worker} takes {mean_s:g} s, "
+            f"it must be from {_SHORTEST_S:g} to {_LONGEST_S:g} s"
+        )
 
 
 def _maker(spec: Spec, law: DelayLaw) -> LawOfWorker:

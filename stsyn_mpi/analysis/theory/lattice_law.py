@@ -28,7 +28,7 @@ _DAMPING = 8.0
 _GROWTH = 4.0
 _STRATA = 1 << 17
 _LOGITS = 36.0
-_MOST_KNOWN = 4
+_MOST_KNOWN, _MOST_LATTICES = 4, 64
 
 
 class LatticeLaw(UpdateLaw):
@@ -92,6 +92,8 @@ class LatticeLaw(UpdateLaw):
 
     def _lattice(self, index: int) -> _Lattice:
         if index not in self._lattices:
+            if len(self._lattices) >= _MOST_LATTICES:
+                self._lattices.clear()
             end = _GROWTH**index
             self._lattices[index] = _Lattice(self._times, self._weights, end)
         return self._lattices[index]

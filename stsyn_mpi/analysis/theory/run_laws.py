@@ -20,6 +20,9 @@ _ALIKE = 0.01
 _MOST_GROUPS = 16
 """More laws than these take long to predict with, and each is of fewer updates."""
 
+_SHORTEST_S, _LONGEST_S = 1e-9, 1e12
+"""No clock tells shorter times apart, and nothing took longer."""
+
 
 @dataclass(frozen=True)
 class RunLaws:
@@ -86,10 +89,10 @@ class _Updates:
         self.round = rows["round"][order]
         self.start_s = rows["start_s"][order]
         self.injected_s = rows["injected_s"][order]
-        self.seconds = self.injected_s + rows["work_s"][order]
+        self.seconds = np.maximum(_SHORTEST_S, self.injected_s + rows["work_s"][order])
         self.is_completed = rows["completed"][order] == 1
         sound = np.isfinite(self.seconds) & np.isfinite(self.start_s)
-        sound &= (self.seconds >= 0) & (self.seconds < 1e12)
+        sound &= self.seconds < _LONGEST_S
         self.is_sound = sound & (self.worker >= 0) & (self.worker < run.n_workers)
 
 

@@ -223,6 +223,21 @@ def test_columns_of_strangers_give_a_reason(simulated):
     assert "fewer than two rounds" in predict(path).reason_missing
 
 
+@pytest.mark.parametrize("clock", ["virtual", "wall"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 1e300])
+def test_numbers_of_strangers_are_left_out(simulated, clock, value):
+    path = simulated(rounds=20)
+    with h5py.File(path, "r+") as file:
+        file.attrs["clock"] = clock
+        for name in ("start_s", "injected_s", "work_s"):
+            file["updates"][name][::3] = value
+        for name in ("kth_arrival_s", "worker_target_s"):
+            file[name][::3] = value
+    for quantity in predict(path).quantities:
+        values = (quantity.predicted, quantity.measured, quantity.measured_se)
+        assert np.isfinite(values).all()
+
+
 def test_expectations_that_are_infinite_are_left_out(simulated):
     """Draws close to zero, one a round: the mean number of updates diverges."""
     prediction = predict(simulated(delay="exponential:mean=20ms,scope=per-round"))

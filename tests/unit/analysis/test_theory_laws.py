@@ -143,6 +143,8 @@ def test_factors_and_work_make_laws_of_their_own():
     [
         ("none", "worker 0 take no time"),
         ("constant:mean=1,factors=1/0", "worker 1 take no time"),
+        ("exponential:mean=1,factors=1e-300/1", "worker 0 takes 1e-300 s, it must be"),
+        ("exponential:mean=1,factors=1/1e300", "worker 1 takes .* it must be from"),
         ("exponental:mean=1", "did you mean 'exponential'"),
         ("pareto:mean=1,shape=1", "must be above 1"),
         ("exponential:mean=1,factors=1/1/1", "2 workers, got 3"),
