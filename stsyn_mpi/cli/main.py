@@ -24,6 +24,7 @@ COMMANDS = {
     "data": "Prepare, inspect and verify data files.",
     "simulate": "Train under a virtual clock, in one process.",
     "compare": "Compare schemes on the same data, seeds and delays.",
+    "predict": "Predict rounds of all schemes from the law of update times.",
     "report": "Summarise and plot a run file.",
     "watch": "Follow a run that goes on.",
     "export": "Write a run file as CSV, Parquet, JSON or trace events.",

@@ -1,0 +1,75 @@
+"""The theory of schemes whose workers do not begin a round together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from stsyn_mpi.analysis.theory.order_statistics import Crowd
+from stsyn_mpi.analysis.theory.rounds import Round
+from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory, Terms
+from stsyn_mpi.analysis.theory.update_laws import GammaLaw
+
+_DRAWN_ROUNDS = 6_000
+_DRAWN_UPDATES = 4_000_000
+_WARM_UP = 0.1
+_QUEUE = "its uploads queue while others still work"
+
+
+def k_async(terms: Terms) -> SchemeTheory:
+    """Return the theory of ``k-async``: only who uploaded restarts."""
+    k, n, cost = terms.wait_for, terms.crowd.n_workers, terms.cost
+    counts = (k / n, float(k), float(k))
+    if _is_exponential(terms.crowd) and cost.is_free:
+        it = Round(terms.crowd, k, 1, goes_on=False)
+        return terms.theory((it.time_s, it.time_sd_s), counts)
+    if cost.upload_s:
+        return terms.unknown(_QUEUE)
+    mean, sd, n_rounds = _draw_k_async(terms)
+    note = f"mean of {n_rounds:,} drawn rounds"
+    return SchemeTheory(terms.strategy, mean, sd, k / n, float(k), k / mean, note)
+
+
+def _draw_k_async(terms: Terms) -> tuple[float, float, int]:
+    """Draw rounds of which only the K first restart; the cost is part of a cycle."""
+    crowd, k, n = terms.crowd, terms.wait_for, terms.crowd.n_workers
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(len(crowd.laws)), crowd.counts)
+    n_rounds = max(200, min(_DRAWN_ROUNDS, _DRAWN_UPDATES // n))
+    ends = _cycles(terms, group, rng)
+    closes = np.empty(n_rounds)
+    for j in range(n_rounds):
+        first = np.argpartition(ends, k - 1)[:k]
+        closes[j] = ends[first].max()
+        ends[first] = closes[j] + _cycles(terms, group[first], rng)
+    times = np.diff(closes)[int(_WARM_UP * n_rounds) :]
+    return float(times.mean()), float(times.std()), len(times)
+
+
+def _cycles(terms: Terms, group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    cycles = np.full(len(group), terms.cost.mean_s)
+    for g in np.unique(group):
+        own = group == g
+        cycles[own] += terms.crowd.laws[g].draw(rng, int(own.sum()))
+    return cycles
+
+
+def never_waits(terms: Terms) -> SchemeTheory:
+    """Return the theory of schemes in which nobody ever waits.
+
+    Worker m uploads every U mean_m + C seconds in the long run (renewal theorem).
+    """
+    k, n, u = terms.wait_for, terms.crowd.n_workers, terms.target_updates
+    crowd, cost = terms.crowd, terms.cost
+    uploads = n * crowd.average(lambda law: 1 / (u * law.mean + cost.mean_s))
+    is_poisson = _is_exponential(crowd) and u == 1 and cost.is_free
+    sd = math.sqrt(k) / uploads if is_poisson else None
+    one = 1.0 if k == 1 else None
+    if cost.upload_s:
+        return terms.unknown(_QUEUE)
+    return SchemeTheory(terms.strategy, k / uploads, sd, k * u / n, one, u * uploads)
+
+
+def _is_exponential(crowd: Crowd) -> bool:
+    return all(isinstance(law, GammaLaw) and law.is_exponential for law in crowd.laws)

@@ -1,0 +1,212 @@
+"""What a round of STSyn is expected to come to.
+
+M workers do local updates until the K-th of them has completed U; each symbol is as
+in the method: tau is the moment of that, N_m the updates of worker m by then, S the
+workers with at least one. S_n is the time of a worker's first n updates, F_n its
+distribution function. The source gives no formulas for these quantities; all that
+follows is this project's derivation. It needs that workers are independent of each
+other; within a worker nothing is assumed.
+
+tau is the K-th smallest of M times S_U, so P(tau <= t) is a Poisson-binomial
+probability with F_U(t) of each worker; alike, they make it
+I_F(K, M - K + 1), I the regularised incomplete beta function. Then
+
+    E tau = integral of P(tau > t) dt.
+
+For N_m, leave worker m out, and let tau' be the K-th smallest of the other M - 1
+times, tau'' the (K - 1)-th smallest. Then tau = min(tau', max(S_U, tau'')), and
+
+    n <= U: S_n <= S_U, so S_n <= tau if and only if S_n <= tau';
+    n > U:  S_n > S_U, so S_n <= tau if and only if S_n <= tau''.
+
+The others are independent of worker m, so that
+
+    P(N_m >= n) = E F_n(tau') for n <= U,  E F_n(tau'') for n > U,
+
+E N_m is the sum of these over n >= 1, and P(m uploads) = E F_1(tau'). Where all are
+alike P(N >= U) is K / M, and the sum is Ubar.
+
+For exponential updates E N_m = E tau / mean_m exactly: the updates of a worker are a
+Poisson process of which tau is a stopping time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd
+from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
+
+_MOST_LAWS, _ALIKE = 200, 0.01
+_MOST_REPRESENTATIVES = 12
+
+
+def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
+    """Put together the workers that have the very same law, in order of their means.
+
+    Where there are more than 200 laws, those whose means differ by less than 1 % go
+    together too, under the law in their midst.
+    """
+    counts: dict[int, int] = {}
+    for law in laws:
+        counts[id(law)] = counts.get(id(law), 0) + 1
+    distinct = sorted({id(law): law for law in laws}.values(), key=lambda it: it.mean)
+    bins = [[law] for law in distinct]
+    if len(distinct) > _MOST_LAWS:
+        bins = _neighbours(distinct)
+    groups = [sum(counts[id(law)] for law in own) for own in bins]
+    # Of two in the midst, the one and the other by turns.
+    midst = [own[(len(own) - n % 2) // 2] for n, own in enumerate(bins)]
+    return Crowd(midst, groups)
+
+
+def _neighbours(laws: Sequence[UpdateLaw]) -> list[list[UpdateLaw]]:
+    bins: list[list[UpdateLaw]] = []
+    for law in laws:
+        if not bins or law.mean > (1 + _ALIKE) * bins[-1][0].mean:
+            bins.append([])
+        bins[-1].append(law)
+    return bins
+
+
+def kth_arrival(crowd: Crowd, wait_for: int, target_updates: int) -> Arrival:
+    """Return tau: the moment at which K workers have completed U updates."""
+    return Arrival(
+        crowd,
+        wait_for,
+        lambda law, t: law.completed(target_updates, t),
+        lambda law: law.atoms(target_updates),
+    )
+
+
+class Round:
+    """A round that closes when K workers have completed U updates.
+
+    Parameters
+    ----------
+    crowd : Crowd
+        The M workers.
+    wait_for, target_updates : int
+        K, from 1 to M, and U, at least 1.
+    goes_on : bool
+        Whether a worker that has its U goes on (STSyn) or stops (k-fastest).
+    """
+
+    def __init__(
+        self, crowd: Crowd, wait_for: int, target_updates: int, *, goes_on: bool = True
+    ) -> None:
+        self.crowd, self.goes_on = crowd, goes_on
+        self._k, self._u = wait_for, target_updates
+        self._tau = kth_arrival(crowd, wait_for, target_updates)
+        self._others: dict[tuple[int, int], Arrival] = {}
+
+    @property
+    def time_s(self) -> float:
+        """E tau, s."""
+        return self._tau.mean
+
+    @property
+    def time_sd_s(self) -> float:
+        """Standard deviation of tau, s; infinite where there is none."""
+        return self._tau.sd
+
+    @cached_property
+    def group_updates(self) -> tuple[float, ...]:
+        """E N_m of a worker of each group; infinite where the sum diverges."""
+        return tuple(self._updates_of(g) for g in range(len(self.crowd.laws)))
+
+    @cached_property
+    def group_upload(self) -> tuple[float, ...]:
+        """P(N_m >= 1) of a worker of each group."""
+        return tuple(self.share_with(1, g) for g in range(len(self.crowd.laws)))
+
+    @property
+    def mean_updates(self) -> float:
+        """Ubar, the expected updates of a worker: the mean of E N_m over all M."""
+        return self._total(self.group_updates) / self.crowd.n_workers
+
+    @property
+    def n_uploaders(self) -> float:
+        """E |S|, the expected number of workers with at least one update."""
+        return self._total(self.group_upload)
+
+    @cached_property
+    def n_uploaders_sd(self) -> float:
+        """Standard deviation of |S|.
+
+        Where all workers are alike, two of them both have no update with probability
+        E (1 - F_1(tau*))^2, tau* the K-th smallest time of the other M - 2. Where
+        they differ they are taken as independent, which underestimates it.
+        """
+        n, absent = self.crowd.n_workers, [1 - p for p in self.group_upload]
+        alone = self._total([q * (1 - q) for q in absent])
+        if len(absent) > 1 or n < 2:
+            return math.sqrt(max(0.0, alone))
+        (law,) = self.crowd.laws
+        others = kth_arrival(self.crowd.without(0, 2), self._k, self._u)
+        both = others.expect(lambda t: (1 - _completed(law, 1, t)) ** 2)
+        return math.sqrt(max(0.0, alone + n * (n - 1) * (both - absent[0] ** 2)))
+
+    def share_with(self, n: int, group: int = 0) -> float:
+        """Return P(N_m >= n) of a worker of a group: the law of N_m."""
+        law = self.crowd.laws[group]
+        if n <= self._u:
+            return self._of_others(group, self._k).expect(
+                lambda t: _completed(law, n, t)
+            )
+        if not self.goes_on:
+            return 0.0
+        others = self._of_others(group, self._k - 1)
+        return others.expect(lambda t: _completed(law, n, t))
+
+    def _updates_of(self, group: int) -> float:
+        law = self.crowd.laws[group]
+        if self.goes_on and isinstance(law, GammaLaw) and law.is_exponential:
+            return self.time_s / law.mean
+        some = self._of_others(group, self._k).expect(
+            lambda t: _by_then(lambda t: law.among_first(self._u, t), self._u, t)
+        )
+        if not self.goes_on or self._k == 1:
+            return some
+        others = self._of_others(group, self._k - 1)
+        more = others.expect(lambda t: law.expected(t, self._u))
+        return some + more + others.tail_s / law.mean
+
+    def _of_others(self, group: int, wait_for: int) -> Arrival:
+        """Return the moment of the K-th arrival of all but one worker of a group.
+
+        Of many groups a dozen stand for the rest: leaving out one worker of a crowd
+        or its neighbour makes little difference.
+        """
+        n_groups = len(self.crowd.laws)
+        if n_groups > _MOST_REPRESENTATIVES:
+            part = group * _MOST_REPRESENTATIVES // n_groups
+            group = (2 * part + 1) * n_groups // (2 * _MOST_REPRESENTATIVES)
+        key = (group, wait_for)
+        if key not in self._others:
+            others = self.crowd.without(group)
+            self._others[key] = kth_arrival(others, wait_for, self._u)
+        return self._others[key]
+
+    def _total(self, of_groups: Sequence[float]) -> float:
+        return math.fsum(
+            count * value
+            for count, value in zip(self.crowd.counts, of_groups, strict=True)
+        )
+
+
+def _completed(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:
+    """Return F_n(t), also of the infinite future."""
+    return _by_then(lambda t: law.completed(n, t), 1.0, t)
+
+
+def _by_then(
+    function: Callable[[np.ndarray], np.ndarray], in_the_end: float, t: np.ndarray
+) -> np.ndarray:
+    """Return a function of times that may be infinite."""
+    is_finite = np.isfinite(t)
+    return np.where(is_finite, function(np.where(is_finite, t, 0.0)), in_the_end)
