@@ -9,6 +9,7 @@ from pathlib import Path
 from stsyn_mpi.analysis.look import Look, look_at
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.schema import RunState
 from stsyn_mpi.spec import parse_duration
 
 _LEAST_INTERVAL_S = 0.01
@@ -40,6 +41,14 @@ def take_look(path: Path) -> Look:
     InputError
         If it is no run file, or written in a way that nobody can read yet.
     """
+    look = _look_once(path)
+    if look.has_ended and look.state == RunState.RUNNING:
+        # Who ended well while one looked is gone, too: now the file says how.
+        look = _look_once(path)
+    return look
+
+
+def _look_once(path: Path) -> Look:
     with open_run(path) as run:
         return look_at(run)
 

@@ -14,6 +14,7 @@ import pytest
 import writing_process
 from synthetic_run import config_json, draw_rounds, write_run
 
+from stsyn_mpi.analysis import following
 from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.losses import loss_warning
 from stsyn_mpi.cli.main import run as run_command
@@ -109,6 +110,24 @@ def test_it_sees_new_rounds_and_the_end(tmp_path):
         rest, _ = process.communicate(timeout=WAIT_S)
     assert rest.splitlines()[-1] == "stopped: asked to"
     assert process.returncode == 0
+
+
+def test_a_writer_that_ends_during_a_look_has_not_died(watch, tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    with living_writer(path, 2) as process:
+
+        def end_then_look(run):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                ended.replace(path)
+            return look_at(run)
+
+        ended = tmp_path / "ended.h5"
+        write_run(ended, n_rounds=3)
+        monkeypatch.setattr(following, "look_at", end_then_look)
+        code, out, _ = watch(path, "--once")
+    assert (code, out.splitlines()[-1]) == (0, "done: all rounds done")
 
 
 def test_ctrl_c_leaves_quietly(tmp_path):
