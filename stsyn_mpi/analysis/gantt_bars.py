@@ -84,11 +84,13 @@ def place_tasks(
         np.nan_to_num(durations(columns[name][order]))
         for name in ("start_s", "injected_s", "work_s")
     )
+    ends_s = start_s + injected_s + work_s
+    # A worker can have the same model twice, and do a single update on it each time.
+    is_back = start_s[1:] < (start_s[:-1] + ends_s[:-1]) / 2
     begins = np.ones(len(lane), dtype=bool)
-    begins[1:] = (np.diff(lane) != 0) | (np.diff(base) != 0) | (np.diff(start_s) < 0)
+    begins[1:] = (np.diff(lane) != 0) | (np.diff(base) != 0) | is_back
     model_s = np.append(0.0, np.cumsum(round_s))
     base_s = model_s[base] - model_s[first]
-    ends_s = start_s + injected_s + work_s
     origins = _origins(np.flatnonzero(begins), lane, base_s, ends_s)
     start_s = start_s + np.repeat(
         origins, np.diff(np.append(np.flatnonzero(begins), len(lane)))

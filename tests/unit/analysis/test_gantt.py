@@ -119,6 +119,17 @@ def test_work_that_came_late_belongs_to_its_round(tmp_path):
     assert segments(view, "computed")[-1] == (1, 0.9, 0.95)
 
 
+@pytest.mark.parametrize("start_s", [0.0, 0.01])
+def test_a_model_that_a_worker_has_twice_is_two_tasks(view_of, start_s):
+    twice = [(0, 0.0, 0.3, 0.1, 1), (0, start_s, 0.2, 0.1, 1), (1, 0.0, 0.9, 0.0, 1)]
+    view = view_of([twice, SECOND])
+    begin = 0.4 + start_s
+    assert segments(view, "computed")[:2] == [
+        (0, 0.3, 0.4),
+        (0, round(begin + 0.2, 6), round(begin + 0.3, 6)),
+    ]
+
+
 def test_updates_that_are_not_found_are_counted(view_of):
     updates = np.array([[2, 4], [1, 0]])
     view = view_of([FIRST, SECOND], worker_updates=updates)
