@@ -36,8 +36,9 @@ _ROOT_COLUMNS = (
 )
 _COUNTERS = {"test_accuracy": "test accuracy", "train_loss": "training loss"}
 PLACEMENT = (
-    "A worker's updates stand where its round began on the root's clock; how long the "
-    "model was on its way is not in the picture, since clocks are not compared."
+    "A worker's updates stand where its round began on the root's clock, or where its "
+    "work before them ended, if that is later; how long the model was on its way is "
+    "not in the picture, since clocks are not compared."
 )
 Event = dict[str, object]
 
@@ -154,13 +155,61 @@ def _counter(name: str, t: float, value: object) -> Event:
 
 
 def _worker_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
-    for rows in pieces_of(run, Table.UPDATES, span):
+    clock = _WorkerClocks(starts, run.n_workers)
+    names = ("round", "worker", "start_s", "injected_s", "work_s", "completed")
+    for rows in pieces_of(run, Table.UPDATES, _with_older_work(run, span)):
         known = (rows["worker"] >= 0) & (rows["worker"] < run.n_workers)
-        begun = starts[rows["round"][known]] + rows["start_s"][known]
-        names = ("round", "worker", "injected_s", "work_s", "completed")
         columns = [rows[name][known].tolist() for name in names]
-        for begin_s, *values in zip(begun.tolist(), *columns, strict=True):
-            yield from _update_events(begin_s, *values)
+        for index, worker, start_s, *values in zip(*columns, strict=True):
+            begin_s = clock.begin(index, worker, start_s, values[0] + values[1])
+            if index >= span.first:
+                yield from _update_events(begin_s, index, worker, *values)
+
+
+def _with_older_work(run: Run, span: RoundSpan) -> RoundSpan:
+    """Return the rounds whose updates tell when those of a span could begin.
+
+    Where work outlasts rounds, each of a worker's begins where the one before ended.
+    """
+    for piece in round_pieces(run, span):
+        if (run.column("worker_staleness", *piece) > 0).any():
+            return RoundSpan(0, span.stop)
+    return span
+
+
+class _WorkerClocks:
+    """When each worker had its models, on the root's clock.
+
+    A worker has a model when the round has begun, and its own work before it has ended:
+    in asynchronous schemes, and after late work, that is later.
+
+    Parameters
+    ----------
+    starts : numpy.ndarray
+        When each round began, seconds.
+    n_workers : int
+        M.
+    """
+
+    def __init__(self, starts: np.ndarray, n_workers: int) -> None:
+        self._starts = starts.tolist()
+        self._round = [-1] * n_workers
+        self._middle_s, self._had_s, self._free_s = (
+            [0.0] * n_workers for _ in range(3)
+        )
+
+    def begin(self, index: int, worker: int, start_s: float, length_s: float) -> float:
+        """Return when an update began, given those of its worker in their order."""
+        if not np.isfinite(start_s + length_s):
+            return float("nan")
+        # A worker can have the same model twice.
+        if index != self._round[worker] or start_s < self._middle_s[worker]:
+            self._had_s[worker] = max(self._starts[index], self._free_s[worker])
+        self._round[worker] = index
+        self._middle_s[worker] = start_s + length_s / 2
+        begin_s = self._had_s[worker] + start_s
+        self._free_s[worker] = begin_s + length_s
+        return begin_s
 
 
 def _update_events(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stsyn_mpi.analysis import export_tables
+from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import COLUMNS, ROUND_AXES, UPDATE_COLUMNS
@@ -171,10 +172,10 @@ def test_trace_shows_each_update_where_and_as_long_as_it_was(export, run_path):
     assert delayed_us == pytest.approx(1e6 * updates["injected_s"][is_shown].sum())
 
 
-def test_slices_of_a_track_are_disjoint_or_nested(export):
-    """Viewers draw nonsense where slices of one track cross."""
-    by_track = {}
-    for event in trace_of(export("--to", "trace")):
+def crossings(path):
+    """Count slices that begin within another one of their track and end behind it."""
+    by_track, n = {}, 0
+    for event in trace_of(path):
         if event["ph"] == "X":
             span = (event["ts"], -event["dur"])
             by_track.setdefault(event["tid"], []).append(span)
@@ -184,8 +185,39 @@ def test_slices_of_a_track_are_disjoint_or_nested(export):
             end = start - minus_duration
             while open_ends and open_ends[-1] <= start + 0.01:
                 open_ends.pop()
-            assert not open_ends or end <= open_ends[-1] + 0.01
+            n += bool(open_ends) and end > open_ends[-1] + 0.01
             open_ends.append(end)
+    return n
+
+
+def test_slices_of_a_track_are_disjoint_or_nested(export):
+    """Viewers draw nonsense where slices of one track cross."""
+    assert crossings(export("--to", "trace")) == 0
+
+
+@pytest.mark.parametrize("target_updates", [1, 3])
+def test_workers_that_begin_within_a_round_do_so_when_they_are_free(
+    export, tmp_path, target_updates
+):
+    path = simulate(
+        workers=4,
+        strategy=f"fedbuff:K=3,U={target_updates}",
+        rounds=20,
+        timing_only=True,
+        delay="exponential:mean=20ms",
+        out=str(tmp_path / "run.h5"),
+    )
+    out = export("--to", "trace", path=path)
+    ends = {}
+    for event in trace_of(out):
+        if event["ph"] == "X" and event["tid"]:
+            # Nobody waits: each begins where its work before has ended.
+            before = ends.get(event["tid"], 0)
+            assert event["ts"] == pytest.approx(before, abs=0.01)
+            ends[event["tid"]] = event["ts"] + event["dur"]
+    last = [e for e in trace_of(out) if e["tid"] and e["args"].get("round", 0) >= 12]
+    part = trace_of(export("--to", "trace", "--rounds", "12:", "--force", path=path))
+    assert [e for e in part if e["tid"] and e["ph"] == "X"] == last
 
 
 def test_trace_counts_accuracy_up_the_run(export, run_path):
