@@ -22,6 +22,7 @@ from stsyn_mpi.analysis.export_tables import (
     pieces_of,
     round_pieces,
 )
+from stsyn_mpi.analysis.targets import check_target
 from stsyn_mpi.analysis.trace_events import write_trace
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.publish import (
@@ -74,7 +75,7 @@ def export(
     ------
     InputError
         If an option does not fit, the run has no round, the file exists or cannot be
-        written, or a library is missing.
+        written, is no regular one or one of HDF5, or a library is missing.
     """
     if not run.n_rounds:
         raise InputError(f"{run.path} holds no committed round ({run.standing()})")
@@ -82,7 +83,7 @@ def export(
         raise InputError(f"--table {table} fits csv and parquet; {file_format} has all")
     span, chosen = parse_span(rounds, run), Table(table or Table.ROUNDS)
     path = out or _default_path(run.path, file_format, chosen)
-    _check_output(run, path, file_format)
+    _check_output(path, file_format)
     write = _WRITERS[file_format]
     with _opened(path, force=force) as file:
         write(run, chosen, span, file)
@@ -95,9 +96,9 @@ def _default_path(path: Path, file_format: str, table: Table) -> Path:
     return path.with_suffix(".trace.json" if file_format == "trace" else ".json")
 
 
-def _check_output(run: Run, path: Path, file_format: str) -> None:
-    if path.exists() and path.samefile(run.path):
-        raise InputError(f"{path} is the run file itself: choose another name (--out)")
+def _check_output(path: Path, file_format: str) -> None:
+    if path != _STANDARD_OUTPUT:
+        check_target(path, "an export", "--out")
     if file_format == "parquet":
         _parquet()
         if path == _STANDARD_OUTPUT:

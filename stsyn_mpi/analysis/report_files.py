@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +11,8 @@ from stsyn_mpi.analysis.page.build import build_page
 from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.rendering import save_picture
 from stsyn_mpi.analysis.run_report import RunReport
-from stsyn_mpi.errors import InputError
+from stsyn_mpi.analysis.targets import cannot_write, check_target
 from stsyn_mpi.runfile.publish import scratch_path
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def check_targets(html: Path | None, png_folder: Path | None) -> None:
@@ -31,29 +28,7 @@ def check_targets(html: Path | None, png_folder: Path | None) -> None:
         return
     check_matplotlib("--png" if html is None else "--html")
     if html is not None:
-        _check_page(html)
-
-
-def _check_page(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-        is_hdf5 = stat.S_ISREG(mode) and _begin_of(path) == _HDF5
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        raise _cannot_write(path, error) from error
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is no regular file: the page needs one (--html)")
-    if is_hdf5:
-        raise InputError(
-            f"{path} is an HDF5 file, such as runs are kept in: the page does not "
-            "replace it (--html)"
-        )
-
-
-def _begin_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5))
+        check_target(html, "the page", "--html")
 
 
 def write_files(
@@ -82,7 +57,7 @@ def write_files(
     """
     written = write_pictures(reports, png_folder) if png_folder else []
     if html is not None:
-        _check_page(html)
+        check_target(html, "the page", "--html")
         _replace(html, build_page(reports))
         written.append(html)
     return written
@@ -118,9 +93,4 @@ def _replace(path: Path, text: str) -> None:
     except OSError as error:
         with suppress(OSError):
             scratch.unlink()
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"cannot write {path}: {reason} (--html)")
+        raise cannot_write(path, error, "--html") from error

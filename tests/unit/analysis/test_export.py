@@ -249,10 +249,25 @@ def test_existing_files_stay_without_force(refused, export, run_path, tmp_path):
     kept.write_text("mine")
     assert "already exists" in refused("--to", "csv", "--out", str(kept))
     itself = ["--out", str(run_path), "--force"]
-    assert "is the run file itself" in refused("--to", "json", *itself)
+    assert "is an HDF5 file" in refused("--to", "json", *itself)
     assert kept.read_text() == "mine"
     assert run_path.read_bytes() == before
     assert export("--to", "csv", "--force").read_text().startswith("round,")
+
+
+def test_no_run_and_no_device_is_replaced_even_by_force(refused, write, tmp_path):
+    other = write(n_rounds=3, name="other.h5")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    before = other.read_bytes()
+    for path, words in ((other, "is an HDF5 file"), (pipe, "is no regular file")):
+        assert words in refused("--to", "csv", "--out", str(path), "--force")
+    assert other.read_bytes() == before
+    assert pipe.is_fifo()
+
+
+def test_a_name_that_is_too_long_is_one_line(refused):
+    assert "File name too long" in refused("--to", "csv", "--out", 300 * "a")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
