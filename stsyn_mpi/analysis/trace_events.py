@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import durations
 from stsyn_mpi.analysis.export_tables import (
     RoundSpan,
     Table,
@@ -81,9 +82,9 @@ def _events(run: Run, span: RoundSpan) -> Iterator[Event]:
 def round_starts(run: Run) -> np.ndarray:
     """Return when each round began on the root's clock, float64 (n_rounds,), seconds.
 
-    A round begins when the model before it is complete.
+    A round begins when the model before it is complete; NaN where that is unknown.
     """
-    wall = run["wall_s"]
+    wall = durations(run["wall_s"])
     return np.concatenate([np.zeros(1), wall[:-1]])[: len(wall)]
 
 
@@ -121,11 +122,18 @@ def _microseconds(seconds: float) -> float:
 
 def _root_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
     for first, stop in round_pieces(run, span):
-        columns = [json_values(run.column(n, first, stop)) for n in _ROOT_COLUMNS]
+        columns = [_root_values(run, n, first, stop) for n in _ROOT_COLUMNS]
         begun = starts[first:stop].tolist()
         for start_s, *values in zip(begun, *columns, strict=True):
             row = dict(zip(_ROOT_COLUMNS, values, strict=True))
-            yield from _round_events(row, start_s)
+            # Numbers of a stranger's file may be none: JSON has no word for them.
+            if np.isfinite(start_s):
+                yield from _round_events(row, start_s)
+
+
+def _root_values(run: Run, name: str, first: int, stop: int) -> list[object]:
+    values = run.column(name, first, stop)
+    return json_values(durations(values) if name.endswith("_s") else values)
 
 
 def _round_events(row: dict[str, object], start_s: float) -> Iterator[Event]:
@@ -159,7 +167,9 @@ def _worker_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Ev
     names = ("round", "worker", "start_s", "injected_s", "work_s", "completed")
     for rows in pieces_of(run, Table.UPDATES, _with_older_work(run, span)):
         known = (rows["worker"] >= 0) & (rows["worker"] < run.n_workers)
-        columns = [rows[name][known].tolist() for name in names]
+        rows = {name: rows[name][known] for name in names}
+        rows |= {n: durations(v) for n, v in rows.items() if n.endswith("_s")}
+        columns = [values.tolist() for values in rows.values()]
         for index, worker, start_s, *values in zip(*columns, strict=True):
             begin_s = clock.begin(index, worker, start_s, values[0] + values[1])
             if index >= span.first:
