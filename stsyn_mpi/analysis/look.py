@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import durations
 from stsyn_mpi.analysis.losses import loss_warning
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.liveness import WriterLife
@@ -88,6 +89,8 @@ class Look:
         return asdict(self)
 
 
+# Numbers of a stranger's file may be beyond all bounds: nobody need hear of it.
+@np.errstate(over="ignore", invalid="ignore")
 def look_at(run: Run) -> Look:
     """Look at a run, which may have no round yet.
 
@@ -189,7 +192,7 @@ def _slowest(run: Run) -> tuple[SlowWorker, ...]:
     first = max(0, run.n_rounds - RECENT_ROUNDS)
     spent, updates = np.zeros(run.n_workers), np.zeros(run.n_workers)
     for name in ("worker_compute_s", "worker_injected_s", "worker_cancelled_s"):
-        spent += np.nansum(run.column(name, first), axis=0)
+        spent += np.nansum(durations(run.column(name, first)), axis=0)
     updates += np.maximum(run.column("worker_updates", first), 0).sum(axis=0)
     # Time that was cancelled counts: who completes little would look fast without it.
     pace = np.full(run.n_workers, np.inf)

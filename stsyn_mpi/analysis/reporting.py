@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from stsyn_mpi.analysis.gantt_rounds import DEFAULT, parse_rounds
 from stsyn_mpi.analysis.summary import RunSummary, summarise
 from stsyn_mpi.errors import InputError
@@ -56,5 +58,6 @@ def report_runs(
 
 
 def _summary(path: Path) -> RunSummary:
-    with open_run(path) as run:
+    # As in the report of figures: numbers may be beyond all bounds.
+    with np.errstate(over="ignore", invalid="ignore"), open_run(path) as run:
         return summarise(run)

@@ -292,3 +292,12 @@ def test_hostile_texts_do_not_steer_the_terminal(watch, tmp_path):
     _, out, _ = watch(Path(path))
     assert "worker 7 on ?[2J" in out
     assert "\x1b" not in out
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_all_bounds_are_looked_at_quietly(watch, tmp_path):
+    odd = {"worker_compute_s": np.full(8, 1e308), "wall_s": np.inf}
+    look, path = written(tmp_path / "run.h5", config_json(), 5, lambda row: row | odd)
+    assert look.wall_s is None
+    code, _, err = watch(path)
+    assert (code, err) == (1, "")
