@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -36,10 +37,12 @@ class _Log:
         self._said = ""
 
     def __call__(self, look: Look) -> None:
-        news = f"{line(look)}\n{ending(look)}" if look.has_ended else line(look)
+        text = f"{line(look)}\n{ending(look)}" if look.has_ended else line(look)
+        # That time goes by is no news.
+        news = text if look.has_ended else line(replace(look, left_s=None))
         if news != self._said:
             self._said = news
-            self._console.print(Text(news), soft_wrap=True)
+            self._console.print(Text(text), soft_wrap=True)
 
 
 def line(look: Look) -> str:

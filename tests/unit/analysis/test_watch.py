@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import writing_process
+from rich.console import Console
 from synthetic_run import config_json, draw_rounds, write_run
 
 from stsyn_mpi.analysis import following
 from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.losses import loss_warning
+from stsyn_mpi.analysis.watch_view import watching as watching_lines
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import WorkerStatus
@@ -128,6 +131,23 @@ def test_a_writer_that_ends_during_a_look_has_not_died(watch, tmp_path, monkeypa
         monkeypatch.setattr(following, "look_at", end_then_look)
         code, out, _ = watch(path, "--once")
     assert (code, out.splitlines()[-1]) == (0, "done: all rounds done")
+
+
+def test_time_that_goes_by_is_no_line_of_a_log(tmp_path, capsys):
+    path = tmp_path / "run.h5"
+    with RunWriter.create(path, 8, config_json(rounds=100), {}) as writer:
+        rows = draw_rounds(6)
+        with watching_lines(Console()) as show:
+            for row, _ in rows:
+                writer.commit_round(row)
+                look = following.take_look(path)
+                for left_s in (9.0, 8.0, 7.0):
+                    show(replace(look, left_s=left_s))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("/")[0] for line in lines] == [
+        f"round {n}" for n in range(1, 7)
+    ]
+    assert all("time left about 9 s" in line for line in lines)
 
 
 def test_ctrl_c_leaves_quietly(tmp_path):
