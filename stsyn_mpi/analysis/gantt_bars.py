@@ -10,6 +10,8 @@ from stsyn_mpi.analysis.bins import durations
 
 _MOST_BARS = 25_000
 _COMPLETED = 1
+ROUNDING_S = 1e-9
+"""Seconds by which sums of recorded times can be off."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,9 @@ def place_tasks(
         np.nan_to_num(durations(columns[name][order]))
         for name in ("start_s", "injected_s", "work_s")
     )
+    begins = begins_task(lane, base, start_s, work_s)
+    injected_s = waited_s(begins, start_s, injected_s, work_s)
     ends_s = start_s + injected_s + work_s
-    # A worker can have the same model twice, and do a single update on it each time.
-    is_back = start_s[1:] < (start_s[:-1] + ends_s[:-1]) / 2
-    begins = np.ones(len(lane), dtype=bool)
-    begins[1:] = (np.diff(lane) != 0) | (np.diff(base) != 0) | is_back
     model_s = np.append(0.0, np.cumsum(round_s))
     base_s = model_s[base] - model_s[first]
     origins = _origins(np.flatnonzero(begins), lane, base_s, ends_s)
@@ -96,6 +96,46 @@ def place_tasks(
         origins, np.diff(np.append(np.flatnonzero(begins), len(lane)))
     )
     return Tasks(lane, begins, columns["completed"][order], start_s, injected_s, work_s)
+
+
+def begins_task(
+    worker: np.ndarray, base: np.ndarray, start_s: np.ndarray, work_s: np.ndarray
+) -> np.ndarray:
+    """Say which updates are the first ones on a model, bool (n,).
+
+    A worker can have the same model twice, and do a single update on it each time. An
+    update begins when the work of the one before has ended, or it is on another model.
+
+    Parameters
+    ----------
+    worker, base, start_s, work_s : numpy.ndarray
+        Of each update, those of a worker one after the other.
+    """
+    is_back = np.diff(start_s) <= np.maximum(work_s[:-1] - ROUNDING_S, 0.0)
+    begins = np.ones(len(worker), dtype=bool)
+    begins[1:] = (np.diff(worker) != 0) | (np.diff(base) != 0) | is_back
+    return begins
+
+
+def waited_s(
+    begins: np.ndarray, start_s: np.ndarray, injected_s: np.ndarray, work_s: np.ndarray
+) -> np.ndarray:
+    """Return how much of each injected delay was waited, seconds, float64 (n,).
+
+    What a timer overshoots is taken off the next delays, which are recorded as drawn:
+    before the next update of the task there was no more time than this.
+
+    Parameters
+    ----------
+    begins : numpy.ndarray
+        From `begins_task`.
+    start_s, injected_s, work_s : numpy.ndarray
+        Of each update.
+    """
+    room_s = np.full(len(begins), np.inf)
+    room_s[:-1] = np.where(begins[1:], np.inf, np.diff(start_s) - work_s[:-1])
+    waited: np.ndarray = np.minimum(injected_s, np.maximum(room_s, 0.0))
+    return waited
 
 
 def _origins(

@@ -19,6 +19,7 @@ from stsyn_mpi.analysis.export_tables import (
     pieces_of,
     round_pieces,
 )
+from stsyn_mpi.analysis.gantt_bars import ROUNDING_S, begins_task, waited_s
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 
@@ -169,11 +170,25 @@ def _worker_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Ev
         known = (rows["worker"] >= 0) & (rows["worker"] < run.n_workers)
         rows = {name: rows[name][known] for name in names}
         rows |= {n: durations(v) for n, v in rows.items() if n.endswith("_s")}
+        rows["injected_s"] = _waited_s(rows)
         columns = [values.tolist() for values in rows.values()]
         for index, worker, start_s, *values in zip(*columns, strict=True):
-            begin_s = clock.begin(index, worker, start_s, values[0] + values[1])
+            begin_s = clock.begin(index, worker, start_s, *values[:2])
             if index >= span.first:
                 yield from _update_events(begin_s, index, worker, *values)
+
+
+def _waited_s(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Return how much of their delays was waited: slices of a track do not cross."""
+    order = np.argsort(rows["worker"], kind="stable")
+    worker, base, start_s, injected_s, work_s = (
+        rows[name][order]
+        for name in ("worker", "round", "start_s", "injected_s", "work_s")
+    )
+    begins = begins_task(worker, base, start_s, work_s)
+    result = np.empty(len(order))
+    result[order] = waited_s(begins, start_s, injected_s, work_s)
+    return result
 
 
 def _with_older_work(run: Run, span: RoundSpan) -> RoundSpan:
@@ -204,19 +219,20 @@ class _WorkerClocks:
     def __init__(self, starts: np.ndarray, n_workers: int) -> None:
         self._starts = starts.tolist()
         self._round = [-1] * n_workers
-        self._middle_s, self._had_s, self._free_s = (
-            [0.0] * n_workers for _ in range(3)
-        )
+        self._next_s, self._had_s, self._free_s = ([0.0] * n_workers for _ in range(3))
 
-    def begin(self, index: int, worker: int, start_s: float, length_s: float) -> float:
+    def begin(
+        self, index: int, worker: int, start_s: float, waited_s: float, work_s: float
+    ) -> float:
         """Return when an update began, given those of its worker in their order."""
+        length_s = waited_s + work_s
         if not np.isfinite(start_s + length_s):
             return float("nan")
-        # A worker can have the same model twice.
-        if index != self._round[worker] or start_s < self._middle_s[worker]:
+        # A worker can have the same model twice, as in `begins_task`.
+        if index != self._round[worker] or start_s <= self._next_s[worker]:
             self._had_s[worker] = max(self._starts[index], self._free_s[worker])
         self._round[worker] = index
-        self._middle_s[worker] = start_s + length_s / 2
+        self._next_s[worker] = start_s + max(work_s - ROUNDING_S, 0.0)
         begin_s = self._had_s[worker] + start_s
         self._free_s[worker] = begin_s + length_s
         return begin_s

@@ -216,6 +216,30 @@ def test_workers_that_begin_within_a_round_do_so_when_they_are_free(
     assert [e for e in part if e["tid"] and e["ph"] == "X"] == last
 
 
+def test_delays_that_were_not_waited_cross_no_other_slice(export, tmp_path):
+    path = tmp_path / "run.h5"
+    (row, _), *_ = draw_rounds(1)
+    times = [(0.0, 0.3, 0.1), (0.6, 0.2, 0.05), (0.68, 0.2, 0.05), (0.74, 0.1, 0.05)]
+    with RunWriter.create(path, 8, config_json(), {}) as writer:
+        writer.append_updates(np.array([(0, 0, *update, 1) for update in times]))
+        writer.commit_round(row)
+    slices = [
+        (e["name"], round(e["ts"] / 1e6, 6), round(e["dur"] / 1e6, 6))
+        for e in trace_of(export("--to", "trace", path=path))
+        if e["ph"] == "X" and e["tid"]
+    ]
+    assert slices == [
+        ("injected delay", 0, 0.3),
+        ("update", 0.3, 0.1),
+        ("injected delay", 0.6, 0.03),
+        ("update", 0.63, 0.05),
+        ("injected delay", 0.68, 0.01),
+        ("update", 0.69, 0.05),
+        ("injected delay", 0.74, 0.1),
+        ("update", 0.84, 0.05),
+    ]
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -1.0, 1e308])
 def test_a_trace_of_odd_numbers_is_json(export, tmp_path, odd):
     path = tmp_path / "run.h5"

@@ -130,6 +130,29 @@ def test_a_model_that_a_worker_has_twice_is_two_tasks(view_of, start_s):
     ]
 
 
+def test_delays_are_drawn_as_far_as_they_were_waited(view_of):
+    """A timer that overshoots is made up for by delays that are not waited."""
+    overslept = [
+        (0, 0.0, 0.3, 0.1, 1),
+        (0, 0.6, 0.2, 0.05, 1),
+        (0, 0.68, 0.2, 0.05, 1),
+        (0, 0.74, 0.1, 0.05, 1),
+        (1, 0.0, 0.9, 0.0, 1),
+    ]
+    view = view_of([overslept, SECOND])
+    assert segments(view, "injected")[:4] == [
+        (0, 0, 0.3),
+        (0, 0.6, 0.63),
+        (0, 0.68, 0.69),
+        (0, 0.74, 0.84),
+    ]
+    assert segments(view, "computed")[:3] == [
+        (0, 0.3, 0.4),
+        (0, 0.63, 0.68),
+        (0, 0.69, 0.74),
+    ]
+
+
 def test_updates_that_are_not_found_are_counted(view_of):
     updates = np.array([[2, 4], [1, 0]])
     view = view_of([FIRST, SECOND], worker_updates=updates)
