@@ -109,8 +109,13 @@ def _check_output(path: Path, file_format: str) -> None:
 def _opened(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
     """Open a file for bytes that gets its name when everything has been written."""
     if path == _STANDARD_OUTPUT:
-        yield sys.stdout.buffer
-        sys.stdout.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise  # Whoever reads has enough.
+        except OSError as error:
+            raise cannot_write(path, error) from error
         return
     prepare_folder(path, force=force)
     scratch = scratch_path(path)

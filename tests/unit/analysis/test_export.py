@@ -4,7 +4,9 @@ import csv
 import json
 import os
 import socket
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,22 @@ def test_csv_to_standard_output_is_for_pipes(run_path, capfdbinary):
     assert run_command(["export", str(run_path), *options]) == 0
     lines = capfdbinary.readouterr().out.decode().splitlines()
     assert [line.split(",")[0] for line in lines] == ["round", "38", "39"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_that_is_full_is_one_line(run_path):
+    command = [sys.executable, "-m", "stsyn_mpi", "export", str(run_path)]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(
+            [*command, "--to", "json", "--out", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "No space left" in found.stderr
 
 
 @pytest.mark.parametrize("table", ["rounds", "workers", "updates"])
