@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,8 +29,22 @@ def watching(console: Console) -> Iterator[Callable[[Look], None]]:
     if not console.is_terminal:
         yield _Log(console)
         return
-    with Live(console=console, auto_refresh=False) as live:
+    with _leaving_on_sigterm(), Live(console=console, auto_refresh=False) as live:
         yield lambda look: live.update(panel(look), refresh=True)
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into an exception: who hides a cursor has to bring it back."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Log:

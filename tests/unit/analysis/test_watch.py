@@ -177,6 +177,24 @@ def test_a_terminal_gets_a_bar_and_the_ending(tmp_path):
     assert "worker 7 on n1" in text
 
 
+def test_a_terminal_keeps_its_cursor_when_watch_is_told_to_end(tmp_path):
+    master, slave = pty.openpty()
+    path = tmp_path / "run.h5"
+    with living_writer(path, 2), watching(path, stdout=slave) as process:
+        os.close(slave)
+        shown = b""
+        while b"round 2" not in shown:
+            chunk = _read(master)
+            assert chunk
+            shown += chunk
+        process.send_signal(signal.SIGTERM)
+        while chunk := _read(master):
+            shown += chunk
+        assert process.wait(WAIT_S) == 128 + signal.SIGTERM
+    os.close(master)
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+
+
 def _read(terminal):
     try:
         return os.read(terminal, 4096)
