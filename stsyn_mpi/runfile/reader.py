@@ -27,6 +27,7 @@ from stsyn_mpi.runfile.schema import (
     RunState,
 )
 from stsyn_mpi.runfile.superseded import Superseded, superseded_groups
+from stsyn_mpi.runfile.swmr import can_be_marked
 from stsyn_mpi.runfile.tables import (
     ColumnTable,
     event_stream,
@@ -110,9 +111,13 @@ class Run(RunViews):
     def writer_life(self) -> WriterLife:
         """Whether a run in state ``running`` still has its writer.
 
-        A file that opens plainly was closed by its writer, whatever its state says.
+        A file that bears no mark of its writer, but could, was closed by it, whatever
+        its state says. One without SWMR cannot, and opens also while it is written,
+        where files are not locked.
         """
-        if self.state is not RunState.RUNNING or not self.file.swmr_mode:
+        if self.state is not RunState.RUNNING:
+            return WriterLife.CLOSED
+        if can_be_marked(self.file) and not self.file.swmr_mode:
             return WriterLife.CLOSED
         return self.writer.life()
 

@@ -17,6 +17,7 @@ than a block is ever half-written.
 """
 _SUPERBLOCK_VERSION, _FLAGS = 8, 11  # offsets in the file, after the signature
 _SWMR_WRITE = 0x04
+_MARKING_VERSION = 3  # of the superblock
 
 
 def is_marked_open(path: Path) -> bool:
@@ -33,11 +34,17 @@ def was_closed(path: Path) -> bool:
     return _flags(path) == 0
 
 
+def can_be_marked(file: h5py.File) -> bool:
+    """Say whether an open file is of a format that has a place for marks."""
+    version, *_ = file.id.get_create_plist().get_version()
+    return bool(version >= _MARKING_VERSION)
+
+
 def _flags(path: Path) -> int | None:
     """Return the marks of a file, or None if its format has no place for them."""
     with path.open("rb") as file:
         head = file.read(_FLAGS + 1)
-    is_marking = len(head) > _FLAGS and head[_SUPERBLOCK_VERSION] >= 3
+    is_marking = len(head) > _FLAGS and head[_SUPERBLOCK_VERSION] >= _MARKING_VERSION
     return head[_FLAGS] if is_marking else None
 
 

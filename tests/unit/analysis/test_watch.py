@@ -323,6 +323,20 @@ def test_a_file_without_swmr_waits_for_its_end(watch, tmp_path):
     assert "without SWMR: read it when its run has ended" in err
 
 
+def test_a_file_without_swmr_or_locks_goes_on_as_long_as_its_writer(tmp_path):
+    path = tmp_path / "run.h5"
+    unlocked = {"env": os.environ | {"HDF5_USE_FILE_LOCKING": "FALSE"}}
+    with (
+        living_writer(path, 2, mode="plain") as writer,
+        watching(path, stdout=subprocess.PIPE, **unlocked) as process,
+    ):
+        assert process.stdout.readline().startswith("round ")
+        writer.kill()
+        rest, _ = process.communicate(timeout=WAIT_S)
+    assert rest.splitlines()[-1].startswith("unfinished, its writer died (process")
+    assert process.returncode == 1
+
+
 def test_hostile_texts_do_not_steer_the_terminal(watch, tmp_path):
     path = tmp_path / "run.h5"
     hosts = ["head", *(["\x1b[2J"] * 8)]
