@@ -84,6 +84,7 @@ def arrival_order(run: Run) -> ArrivalOrder:
     for (_, target_s), (_, cancelled_s) in zip(
         worker_pieces(run, "worker_target_s"), cancelled, strict=True
     ):
+        target_s = durations(target_s)
         has_come = np.isfinite(target_s)
         missed = ~has_come & np.isfinite(cancelled_s)
         never += np.bincount(group_of, missed.sum(axis=0), len(groups)).astype(int)
@@ -97,7 +98,8 @@ def arrival_order(run: Run) -> ArrivalOrder:
 def _most_arrivals(run: Run) -> int:
     """Return how many workers came to their targets in the fullest round, or 1."""
     pieces = worker_pieces(run, "worker_target_s")
-    return max(1, *(int(np.isfinite(p).sum(axis=1).max()) for _, p in pieces))
+    counts = (np.isfinite(durations(p)).sum(axis=1) for _, p in pieces)
+    return max(1, *(int(count.max()) for count in counts))
 
 
 def _places(target_s: np.ndarray) -> np.ndarray:

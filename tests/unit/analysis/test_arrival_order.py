@@ -75,3 +75,10 @@ def test_the_picture_shows_places_and_who_never_came(run_path):
     np.testing.assert_allclose(places.images[0].get_array(), 100 * order.shares[:, :-1])
     widths = [bar.get_width() for bar in never.patches]
     np.testing.assert_allclose(widths, 100 * order.shares[:, -1])
+
+
+@pytest.mark.parametrize("odd", [-np.inf, np.inf, -1.0, 1e308])
+def test_what_is_no_time_is_no_arrival(odd):
+    run = TableRun(1, 3, worker_target_s=[[odd, 1.0, 2.0]])
+    order = arrival_order(run)
+    assert order.counts.tolist() == [[0, 0], [1, 0], [0, 1]]
