@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stsyn_mpi.analysis.prediction_table import prediction_table
 from stsyn_mpi.analysis.settings import (
     TRAINING_KEYS,
     is_timing_only,
@@ -53,7 +54,7 @@ def print_summaries(
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print a run: how it stands, its figures, its workers, and who was slow.
+    """Print a run: its standing, figures and workers, who was slow, what was expected.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     )
     console.print(Group(_figures_table(summary), _workers_table(summary)))
     console.print(straggler_tables(summary.stragglers))
+    console.print(prediction_table(summary.prediction))
 
 
 def configuration_line(summary: RunSummary) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 from stsyn_mpi.analysis.anatomy import RoundAnatomy, round_anatomy
 from stsyn_mpi.analysis.arrival_order import ArrivalOrder, arrival_order
 from stsyn_mpi.analysis.bins import round_times
-from stsyn_mpi.analysis.findings import Findings, findings_of
 from stsyn_mpi.analysis.gantt import GanttView, gantt_view
 from stsyn_mpi.analysis.gantt_rounds import choose_rounds
 from stsyn_mpi.analysis.load_map import LoadMap, load_map
@@ -37,8 +36,6 @@ class RunReport:
         The chosen rounds.
     gantt_note : str
         Why some of them are not there; empty if all are.
-    findings : Findings
-        Stragglers, and predictions beside measurements.
     config, attributes : dict
         Of the run file.
     """
@@ -52,7 +49,6 @@ class RunReport:
     order: ArrivalOrder
     gantts: tuple[GanttView, ...]
     gantt_note: str
-    findings: Findings
     config: dict[str, Any]
     attributes: dict[str, object]
 
@@ -96,7 +92,6 @@ def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport
             arrival_order(run),
             gantts,
             note,
-            findings_of(run),
             run.config,
             run.attributes,
         )

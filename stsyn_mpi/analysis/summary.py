@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.prediction import Prediction, predict_run
 from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.errors import InputError
@@ -89,10 +90,22 @@ class RunSummary:
     lost_workers: tuple[int, ...]
     hung_workers: tuple[int, ...]
     stragglers: StragglerReport
+    prediction: Prediction
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
-        return asdict(self)
+        values: dict[str, Any] = _finite(asdict(self))
+        return values
+
+
+def _finite(value: Any) -> Any:
+    """Return a nested value with None for numbers that are infinite or none."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    is_odd = isinstance(value, float) and not math.isfinite(value)
+    return None if is_odd else value
 
 
 def summarise(run: Run) -> RunSummary:
@@ -140,6 +153,7 @@ def summarise(run: Run) -> RunSummary:
         lost_workers=_absent(run, WorkerStatus.LOST),
         hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
         stragglers=find_stragglers(run),
+        prediction=predict_run(run),
     )
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "watch": "Follow a run that goes on.",
     "export": "Write a run file as CSV, Parquet, JSON or trace events.",
     "recover": "Make the file of a killed run open in every tool.",
+    "doctor": "Look whether this machine is fit for a run.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",
 }
 """Name, module (``stsyn_mpi.cli.NAME``) and object of each command, with its line.

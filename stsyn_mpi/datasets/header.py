@@ -23,6 +23,7 @@ from stsyn_mpi.datasets.layout import (
     shape_text,
 )
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.memory_bound import bounded_memory
 from stsyn_mpi.text_heaps import has_endless_heap
 
 
@@ -223,7 +224,8 @@ def _array(
     if attribute.get_storage_size() > MAX_TEXT_BYTES * 64:
         raise InputError(f"{where} is too large")
     _check_references(owner, attribute, where)
-    return np.atleast_1d(owner.attrs[key])
+    with bounded_memory(owner.file.id.get_filesize()):
+        return np.atleast_1d(owner.attrs[key])
 
 
 def _check_references(

@@ -72,6 +72,21 @@ def rank_in(environ: Mapping[str, str]) -> int | None:
     return next((rank for rank in ranks if rank is not None), None)
 
 
+def launcher_flavour(environ: Mapping[str, str]) -> str:
+    """Return whose launcher started this process, by the variables it has set."""
+    flavours = {
+        "PALS_RANKID": "PALS (mpiexec)",
+        "OMPI_COMM_WORLD_RANK": "Open MPI",
+        "MV2_COMM_WORLD_RANK": "MVAPICH",
+        "SLURM_PROCID": "srun",
+        "PMI_RANK": "MPICH (Hydra) or a relative",
+        "PMIX_RANK": "a PMIx launcher",
+    }
+    if "OMPI_COMM_WORLD_RANK" in environ and "PMIX_RANK" not in environ:
+        return "srun" if _SLURM_TASKS in environ else "Open MPI"
+    return next((what for name, what in flavours.items() if name in environ), "nobody")
+
+
 def check_single_process(environ: Mapping[str, str]) -> None:
     """Refuse to start a job from each of several processes.
 

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.memory_bound import bounded_memory
 from stsyn_mpi.runfile.swmr import is_marked_open, open_marked
 from stsyn_mpi.text_heaps import has_endless_heap
 
@@ -186,7 +187,8 @@ def attributes(owner: h5py.Group, *, variable_text: bool = True) -> dict[str, ob
                 raise Damage(f"attribute {name} is text of variable length")
             _check_references(owner, name, handle)
         if _is_plain(handle):
-            values[name] = _plain(owner.attrs[name])
+            with bounded_memory(limit):
+                values[name] = _plain(owner.attrs[name])
             _check_text(name, values[name])
     return values
 

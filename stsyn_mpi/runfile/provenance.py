@@ -25,13 +25,14 @@ def local_provenance() -> dict[str, AttributeValue]:
         "writer_pid": writer.pid,
         "writer_start": writer.start,
         "package_version": __version__,
-        "library_versions": json.dumps(_library_versions()),
+        "library_versions": json.dumps(library_versions()),
         "command_line": json.dumps(sys.argv),
         "platform": platform.platform(),
     }
 
 
-def _library_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python, NumPy, h5py and HDF5."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -96,12 +96,10 @@ def _own(report: RunReport, level: int) -> Iterator[str]:
     if report.gantt_note:
         yield "" if chapter == "gantt" else heading(_CHAPTERS["gantt"], level)
         yield paragraph(report.gantt_note)
-    findings = report.findings
-    if findings.stragglers is not None:
-        yield heading("Stragglers", level) + stragglers_part(findings.stragglers)
-    if findings.prediction is not None:
-        yield heading("Predicted and measured", level)
-        yield prediction_part(findings.prediction)
+    summary = report.summary
+    yield heading("Stragglers", level) + stragglers_part(summary.stragglers)
+    yield heading("Predicted and measured", level)
+    yield prediction_part(summary.prediction)
     yield heading("Configuration", level) + configuration_part(report)
     yield heading("Provenance", level) + provenance_part(report)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stsyn_mpi.analysis.findings import OneWorker, Pace, Predicted, Quantity, Stragglers
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
+from stsyn_mpi.analysis.prediction import PredictedQuantity, Prediction
+from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
 from stsyn_mpi.analysis.words import abridged, counted, time_words
 
 _MOST_WORKERS = 32
@@ -23,7 +24,7 @@ _COST = (
 )
 
 
-def stragglers_part(report: Stragglers) -> str:
+def stragglers_part(report: StragglerReport) -> str:
     """Return who was slow, and what waiting for them came to."""
     shown = _slowest(report.workers)
     hidden = len(report.workers) - len(shown)
@@ -42,7 +43,7 @@ def stragglers_part(report: Stragglers) -> str:
     )
 
 
-def _waiting_words(report: Stragglers) -> str:
+def _waiting_words(report: StragglerReport) -> str:
     if report.local_sgd_s is None or report.here_s is None:
         return ""
     n_workers = len(report.workers)
@@ -58,24 +59,24 @@ def _waiting_words(report: Stragglers) -> str:
     )
 
 
-def _slowest(workers: Sequence[OneWorker]) -> list[OneWorker]:
+def _slowest(workers: Sequence[WorkerPace]) -> list[WorkerPace]:
     """Return the slowest first, those called stragglers before all others."""
 
-    def place(worker: OneWorker) -> tuple[bool, float, int]:
+    def place(worker: WorkerPace) -> tuple[bool, float, int]:
         speed = worker.speed if worker.speed is not None else -1.0
         return not worker.is_flagged, speed, worker.worker
 
     return sorted(workers, key=place)[:_MOST_WORKERS]
 
 
-def _worker_row(worker: OneWorker) -> tuple[object, ...]:
+def _worker_row(worker: WorkerPace) -> tuple[object, ...]:
     p = "" if worker.p_value is None else f"{worker.p_value:.2g}"
     name = Cell(worker.host or "unknown", worker.is_flagged)
     seconds = time_words(worker.update_s)
     return (worker.worker, name, f"{worker.n_updates:,}", seconds, *_pace(worker), p)
 
 
-def _pace(pace: Pace) -> tuple[object, ...]:
+def _pace(pace: WorkerPace | HostPace) -> tuple[object, ...]:
     share = pace.share_straggled
     return (
         Cell("unknown" if pace.speed is None else f"{pace.speed:.2f}", pace.is_flagged),
@@ -88,7 +89,7 @@ def _pace(pace: Pace) -> tuple[object, ...]:
     )
 
 
-def _hosts_table(report: Stragglers) -> str:
+def _hosts_table(report: StragglerReport) -> str:
     if len(report.hosts) < 2:
         return ""
     order = sorted(
@@ -102,7 +103,7 @@ def _hosts_table(report: Stragglers) -> str:
     return table(("host", "workers", *_OF_PACE), rows, caption=caption)
 
 
-def prediction_part(prediction: Predicted) -> str:
+def prediction_part(prediction: Prediction) -> str:
     """Return what was predicted for a round beside what was measured."""
     if not prediction.quantities:
         return paragraph(prediction.reason_missing)
@@ -116,11 +117,10 @@ def prediction_part(prediction: Predicted) -> str:
     ) + paragraph(abridged(prediction.assumptions), "quiet")
 
 
-def _quantity_row(quantity: Quantity) -> tuple[object, ...]:
+def _quantity_row(quantity: PredictedQuantity) -> tuple[object, ...]:
     is_odd = not quantity.is_expected
-    spread = quantity.predicted_sd
-    predicted = quantity.predicted
-    ratio = f"{quantity.measured / predicted:.3f}" if predicted else ""
+    spread, predicted = quantity.predicted_sd, quantity.predicted
+    ratio = f"{quantity.ratio:.3f}" if predicted else ""
     return (
         quantity.name,
         _with_unit(predicted, quantity.unit),

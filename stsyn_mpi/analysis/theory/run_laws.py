@@ -12,11 +12,14 @@ from stsyn_mpi.analysis.theory.kaplan_meier import kaplan_meier
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.runfile.update_search import UpdateSearch
 from stsyn_mpi.simulation.delays import parse_delay
 from stsyn_mpi.spec import parse_spec
 
 _ALIKE = 0.01
 """Times of work are told apart in steps of this share of an update."""
+_MOST_ROWS = 1 << 21
+"""Of more updates a sample is taken: a law needs no more, and memory is bounded."""
 _MOST_GROUPS = 16
 """More laws than these take long to predict with, and each is of fewer updates."""
 
@@ -83,7 +86,7 @@ class _Updates:
     """The table of updates, by worker, round and start."""
 
     def __init__(self, run: Run) -> None:
-        rows = run.updates()
+        rows = UpdateSearch(run).sample(_MOST_ROWS)
         order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
         self.worker = rows["worker"][order].astype(np.int64)
         self.round = rows["round"][order]

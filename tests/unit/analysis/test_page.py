@@ -1,6 +1,6 @@
 import base64
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,12 +8,13 @@ import pytest
 from synthetic_run import write_run
 
 from stsyn_mpi.analysis import run_report
-from stsyn_mpi.analysis.findings import Findings
 from stsyn_mpi.analysis.gantt_rounds import DEFAULT, parse_rounds
 from stsyn_mpi.analysis.page import elements
 from stsyn_mpi.analysis.page.build import build_page
 from stsyn_mpi.analysis.page.comparison import common_accuracy, seconds_to
+from stsyn_mpi.analysis.prediction import PredictedQuantity, Prediction
 from stsyn_mpi.analysis.run_report import read_reports, unique_stems
+from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
 from stsyn_mpi.runfile import open_run
 
 pytest.importorskip("matplotlib")
@@ -258,65 +259,24 @@ def test_a_resumed_run_tells_of_its_writers(write):
     assert "n_superseded 2" in page.text
 
 
-@dataclass(frozen=True)
-class Pace:
-    """As the stragglers' table asks for it."""
-
-    worker: int = 0
-    host: str = "n0"
-    n_updates: int = 40
-    update_s: float | None = 0.02
-    speed: float | None = 1.0
-    share_straggled: float | None = 0.25
-    waited_local_sgd_s: float | None = 1.5
-    waited_here_s: float | None = 0.1
-    pattern: str = ""
-    is_flagged: bool = False
-    p_value: float | None = 0.4
-    workers: tuple[int, ...] = (0, 1)
+def pace(worker, host="n0", **changes):
+    usual = WorkerPace(worker, host, 40, 0.02, 1.0, 0.25, 1.5, 0.1, "", False, 0.4)
+    return replace(usual, **changes)
 
 
-@dataclass(frozen=True)
-class Stragglers:
-    """As `find_stragglers` returns it."""
-
-    workers: tuple
-    hosts: tuple = ()
-    local_sgd_s: float | None = 7.0
-    here_s: float | None = 2.0
-    note: str = "A <note>."
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A quantity of a prediction."""
-
-    name: str
-    unit: str
-    predicted: float
-    predicted_sd: float | None
-    measured: float
-    measured_se: float
-    is_expected: bool
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """As `predict_run` returns it."""
-
-    quantities: tuple = ()
-    assumptions: str = ""
-    reason_missing: str = ""
+def stragglers(workers, hosts=(), seconds=(7.0, 2.0), note="A <note>."):
+    return StragglerReport(tuple(workers), tuple(hosts), *seconds, note)
 
 
 def with_findings(report, **findings):
-    return Page(build_page([replace(report, findings=Findings(**findings))]))
+    summary = replace(report.summary, **findings)
+    return Page(build_page([replace(report, summary=summary)]))
 
 
 @pytest.mark.usefixtures("pale")
 def test_stragglers_are_marked_and_come_first(reports):
-    slow = Pace(7, "n1", speed=0.3, pattern="persistent", is_flagged=True, p_value=1e-9)
-    found = Stragglers((*(Pace(m) for m in range(7)), slow))
+    slow = pace(7, "n1", speed=0.3, pattern="persistent", is_flagged=True, p_value=1e-9)
+    found = stragglers([*(pace(m) for m in range(7)), slow])
     page = with_findings(reports[0], stragglers=found)
     assert "1 worker of 8 is called a straggler." in page.text
     assert "took 2 s in this run" in page.text
@@ -330,9 +290,9 @@ def test_stragglers_are_marked_and_come_first(reports):
 @pytest.mark.usefixtures("pale")
 def test_many_workers_and_unknown_figures_fit_the_table(reports):
     unknown = [None] * 5
-    many = [Pace(m, "", 3, *unknown, p_value=None) for m in range(500)]
-    hosts = [Pace(host=f"n{n}") for n in range(40)]
-    found = Stragglers(tuple(many), tuple(hosts), None, None, "")
+    many = [WorkerPace(m, "", 3, *unknown, "", False, None) for m in range(500)]
+    hosts = [HostPace(f"n{n}", (n,), *unknown[:4], "", False) for n in range(40)]
+    found = stragglers(many, hosts, (None, None), "")
     page = with_findings(reports[0], stragglers=found)
     assert "468 faster workers not shown" in page.text
     assert "8 faster hosts not shown" in page.text
@@ -342,10 +302,10 @@ def test_many_workers_and_unknown_figures_fit_the_table(reports):
 @pytest.mark.usefixtures("pale")
 def test_what_was_predicted_stands_beside_what_was_measured(reports):
     quantities = (
-        Quantity("round time", "s", 0.2, 0.05, 0.21, 0.004, True),
-        Quantity("uploaders", "1", 5.0, None, 6.0, 0.1, False),
+        PredictedQuantity("round time", "s", 0.2, 0.05, 0.21, 0.004, True),
+        PredictedQuantity("uploaders", "1", 5.0, None, 6.0, 0.1, False),
     )
-    prediction = Prediction(quantities, "Updates are <independent>.")
+    prediction = Prediction(quantities, "Updates are <independent>.", "")
     page = with_findings(reports[0], prediction=prediction)
     for words in (
         "round time 200 ms 50 ms 210 ms 4 ms 1.050 as expected",
@@ -357,7 +317,7 @@ def test_what_was_predicted_stands_beside_what_was_measured(reports):
 
 @pytest.mark.usefixtures("pale")
 def test_why_there_is_no_prediction_is_said(reports):
-    prediction = Prediction(reason_missing="No law of delays is known.")
+    prediction = Prediction((), "", "No law of delays is known.")
     page = with_findings(reports[0], prediction=prediction)
     assert "No law of delays is known." in page.text
 

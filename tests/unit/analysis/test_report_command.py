@@ -272,3 +272,15 @@ def test_missing_matplotlib_is_said_before_anything_is_written(
     error = refused(capsys, run_path, "--html", page, "--png", folder)
     assert "stsyn-mpi[plot]" in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_expected_stands_beside_what_was_measured(capsys, run_path):
+    code, out, _ = report(capsys, run_path)
+    assert code == 0
+    lines = [line for line in out.splitlines() if line.strip().startswith("uploaders ")]
+    assert lines[-1].split()[-2:] == ["as", "expected"]
+    code, out, _ = report(capsys, run_path, "--json")
+    (found,) = json.loads(out)
+    quantity = found["prediction"]["quantities"][-1]
+    assert quantity["name"] == "uploaders"
+    assert quantity["measured"] == pytest.approx(quantity["predicted"], rel=0.05)

@@ -1,0 +1,1 @@
+"""Whether a machine, its MPI and its file system are fit for a run."""
