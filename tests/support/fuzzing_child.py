@@ -6,6 +6,7 @@ Says on stdout what it begins, and what came of it; ends with the first finding.
 import faulthandler
 import importlib.util
 import json
+import os
 import resource
 import shutil
 import signal
@@ -34,6 +35,8 @@ def main(family, name, folder, seed, first, stop):
     if not seeds.is_dir():
         seeds.mkdir(parents=True)
         target.seeds(seeds)
+    # A damaged file may name another one, which HDF5 then writes where it stands.
+    os.chdir(folder)
     warnings.simplefilter("error")
     # Crashes and endless loops end the process with a word on where it was.
     faulthandler.enable()
