@@ -29,7 +29,9 @@ def loss_warning(loss: np.ndarray) -> str:
         return ""
     known = loss[rounds]
     if not np.isfinite(known[-1]):
-        return f"the training loss is infinite since round {_infinite_since(loss)}"
+        finite = np.flatnonzero(np.isfinite(known))
+        first = rounds[finite[-1] + 1] if len(finite) else rounds[0]
+        return f"the training loss is infinite since round {first}"
     if len(known) < 2 * _WINDOW:
         return ""
     with np.errstate(invalid="ignore"):
@@ -41,8 +43,3 @@ def loss_warning(loss: np.ndarray) -> str:
         f"the training loss has risen from {medians[lowest]:.4g} "
         f"(round {rounds[lowest]}) to {known[-1]:.4g}: a smaller --lr may help"
     )
-
-
-def _infinite_since(loss: np.ndarray) -> int:
-    finite = np.flatnonzero(np.isfinite(loss))
-    return int(finite[-1]) + 1 if len(finite) else 0

@@ -18,6 +18,7 @@ from stsyn_mpi.analysis.look import Look, SlowWorker
 from stsyn_mpi.analysis.words import printable, time_words
 
 _BAR_WIDTH = 40
+_MOST_CHARACTERS = 4000
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def line(look: Look) -> str:
         *([_absent_words(look)] if look.absent else []),
         *([f"WARNING: {look.warning}"] if look.warning else []),
     ]
-    return printable("  ".join(parts))
+    return printable("  ".join(parts), _MOST_CHARACTERS)
 
 
 def panel(look: Look) -> RenderableType:

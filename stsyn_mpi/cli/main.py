@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -19,6 +21,7 @@ from stsyn_mpi.errors import (
 )
 from stsyn_mpi.refusal import refuse
 
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 COMMANDS = {
     "train": "Train a model on MPI ranks.",
     "data": "Prepare, inspect and verify data files.",
@@ -99,12 +102,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(
             list(given), prog_name="stsyn-mpi", standalone_mode=False, obj=given
         )
+        sys.stdout.flush()
     except InputError as error:
         return refuse(str(error), EXIT_BAD_INPUT)
     except click.ClickException as error:
         return refuse(error.format_message(), EXIT_BAD_INPUT)
     except RunFailure as error:
         return refuse(str(error), EXIT_FAILED)
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+            raise
+        # What is still in the buffer would fail again when Python leaves.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        reason = error.strerror or error
+        return refuse(f"cannot write to standard output: {reason}", EXIT_FAILED)
     except (click.Abort, KeyboardInterrupt):
         return refuse("interrupted", EXIT_FAILED)
     return result if isinstance(result, int) else EXIT_DONE

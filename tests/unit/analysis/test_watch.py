@@ -292,7 +292,7 @@ def test_losses_that_fall_or_stay_are_no_explosion(seed):
 
 def test_an_infinite_loss_is_told_from_its_first_round():
     losses = np.array([2.0, 5.0, np.nan, np.inf, np.inf])
-    assert loss_warning(losses) == "the training loss is infinite since round 2"
+    assert loss_warning(losses) == "the training loss is infinite since round 3"
 
 
 @pytest.mark.parametrize(

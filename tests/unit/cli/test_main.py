@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -195,3 +196,21 @@ def test_inside_a_launcher_a_rank_runs(monkeypatch):
         ("mine.h5", None, False),
     ]
     assert seen[0].fault == ("raise:root,round=1",)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_is_full_is_one_line(tmp_path):
+    write_run(tmp_path / "run.h5", n_rounds=3)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stsyn_mpi", "report", str(tmp_path / "run.h5")],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "stsyn-mpi: error: cannot write to standard output: No space left on device\n"
+    )
