@@ -9,10 +9,10 @@ from pathlib import Path
 _LAUNCHERS = ("mpirun", "mpiexec", "mpiexec_mpt", "srun")
 _SUBMITTERS = ("qsub", "sbatch", "qdel", "scancel")
 
-# Keeps the hosts of the ranks, and leaves a run file that is done where the run's is due.
+# Keeps the hosts of the ranks, and leaves a finished run where the run's file is due.
 _LAUNCHER = """#!/bin/bash
 printf '%s\\0' "${{0##*/}}" "$@" >{folder}/started
-places=${{SLURM_HOSTFILE:-$PBS_NODEFILE}}
+places=${{SLURM_HOSTFILE:-${{PBS_NODEFILE:-/dev/null}}}}
 while (($#)); do
     case $1 in
     --hostfile | -f) places=$2 ;;
@@ -65,7 +65,7 @@ class Machine:
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
 
-    def run(self, script: Path, n_hosts: int, **variables: str) -> Outcome:
+    def run(self, script: Path, n_hosts: int, cwd="/", **variables: str) -> Outcome:
         """Run a script in nothing but the variables of a scheduler."""
         hosts = [f"n{i + 1}.site.example" for i in range(n_hosts)]
         # As at some sites, a line for each core, and not in order.
@@ -82,7 +82,7 @@ class Machine:
         done = subprocess.run(
             ["bash", script],
             env=known | variables,
-            cwd="/",
+            cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

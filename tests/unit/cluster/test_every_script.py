@@ -187,3 +187,49 @@ def test_a_later_job_of_a_chain_resumes_and_a_failed_one_ends_it(shipped, folder
     found = shipped.run(folder / "jobs" / "chain.pbs", 2, STSYN_MPI_LINK="3")
     assert found.code == 2
     assert [line.split()[0] for line in found.asked] == ["qsub", "qdel"]
+
+
+@pytest.fixture
+def by_hand(shipped, folder):
+    """Scripts that start `stsyn-mpi train -M` themselves; it is what is recorded."""
+    launcher = (shipped.bin / "mpirun").read_text()
+    python = (shipped.bin / "stsyn-mpi").read_text().splitlines()[1]
+    watching = f"#!/bin/bash\nif [[ $1 == watch ]]; then\n{python}\nfi\n"
+    shipped.add("stsyn-mpi", watching + launcher)
+    return shipped
+
+
+@pytest.mark.parametrize("name", ["sweep.pbs", "sweep.sbatch"])
+def test_sweeps_have_a_job_for_each_combination(by_hand, folder, name):
+    script, seen = folder / "jobs" / name, set()
+    array = re.search(r"(?:-J |--array=)0-(\d+)", script.read_text())
+    n_jobs = int(array[1]) + 1
+    for index in range(n_jobs):
+        found = by_hand.run(script, 1, **array_index(script, index))
+        assert found.code == 0, found.output
+        words = found.started
+        k, u, seed = (words[words.index(flag) + 1] for flag in ("-K", "-U", "--seed"))
+        assert words[words.index("--out") + 1] == f"runs/sweep-K{k}-U{u}-seed{seed}.h5"
+        assert f"runs/sweep-K{k}-U{u}-seed{seed}.h5: done" in found.output
+        seen.add((k, u, seed))
+    assert len(seen) == n_jobs
+    (folder / "started").unlink()
+    done = by_hand.run(script, 1, **array_index(script, 0))
+    assert (done.code, done.started) == (0, [])
+    beyond = by_hand.run(script, 1, **array_index(script, n_jobs))
+    assert (beyond.code, beyond.started) == (2, [])
+    assert "is too long" in beyond.output
+
+
+def array_index(script, index):
+    name = "PBS_ARRAY_INDEX" if script.suffix == ".pbs" else "SLURM_ARRAY_TASK_ID"
+    return {name: str(index)}
+
+
+def test_the_local_script_begins_and_goes_on(by_hand, folder):
+    script = folder / "jobs" / "local.sh"
+    for flag in ("--out", "--resume"):
+        # It finds what it needs from the folder it is started in.
+        found = by_hand.run(script, 1, cwd=folder)
+        assert found.code == 0, found.output
+        assert found.started[-2:] == [flag, "runs/local.h5"]
