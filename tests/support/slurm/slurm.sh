@@ -21,8 +21,10 @@ free_port() {
     echo "$port"
 }
 
+# Open MPI names shared memory after host and job: no two machines of ours count alike.
 cat >"$folder/slurm.conf" <<END
 ClusterName=test
+FirstJobId=$((1000 + RANDOM * 100 + $$ % 100))
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$(free_port)
 SlurmUser=root
