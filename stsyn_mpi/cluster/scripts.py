@@ -17,6 +17,10 @@ _BLOCK = re.compile(r"@(?:if (\w+)|end)@")
 _VALUE = re.compile(r"@(\w+)@")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _SUBMIT = {"pbs": "qsub", "slurm": "sbatch"}
+_DOCTOR = {
+    "pbs": "-v STSYN_MPI_JOB=doctor",
+    "slurm": "--export=ALL,STSYN_MPI_JOB=doctor",
+}
 _AGAIN = {
     False: "Submitted again, it goes on in the run file.",
     True: "It submits itself again until the run is done, and goes on in the run file.",
@@ -99,6 +103,7 @@ def _values(job: Job) -> dict[str, str]:
 def _shell_values(job: Job, script: Path) -> dict[str, str]:
     return {
         "submit": _SUBMIT[job.site.scheduler],
+        "doctor": _DOCTOR[job.site.scheduler],
         "script": shlex.quote(str(script)),
         "config": shlex.quote(str(job.config)),
         "run_file": shlex.quote(job.run_file),
@@ -111,9 +116,6 @@ def _shell_values(job: Job, script: Path) -> dict[str, str]:
 
 
 def _head(job: Job, arguments: Sequence[str]) -> dict[str, str]:
-    where = "with a GPU each" if job.gpus_per_node else "on cores"
-    root = "on the first" if job.root_on == "first" else "on a node of its own"
-    nodes, workers = job.n_worker_nodes, job.workers_per_node
     made = shlex.join([word for word in arguments if word not in _NOT_OF_THE_SCRIPT])
     lines = [
         f"in the folder from which {job.config} is found.",
@@ -123,10 +125,22 @@ def _head(job: Job, arguments: Sequence[str]) -> dict[str, str]:
         f"Made by: stsyn-mpi {made}",
     ]
     return {
-        "title": f"{job.config.name}, nodes with workers: {nodes}, workers on each: "
-        f"{workers}, {where}; the root {root}.",
+        "title": _title(job),
         "head": "\n".join(f"# {line}" for line in lines),
     }
+
+
+def _title(job: Job) -> str:
+    nodes = counted(job.n_worker_nodes, "node")
+    workers = counted(job.workers_per_node, "worker")
+    where = "with a GPU each" if job.gpus_per_node else "on cores"
+    root = "beside them on the first" if job.root_on == "first" else "on one node more"
+    return f"{job.config.name} on {nodes} of {workers} {where}, the root {root}."
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, as in ``4 nodes``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _software(job: Job, venv: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stsyn_mpi.cluster.request import Job, Wishes, check_job
-from stsyn_mpi.cluster.scripts import script_text, summary
+from stsyn_mpi.cluster.scripts import counted, script_text, summary
 from stsyn_mpi.cluster.sites import find_site, load_sites
 from stsyn_mpi.cluster.submitting import find_submit_command, submit
 from stsyn_mpi.errors import InputError
@@ -27,10 +27,10 @@ class Written:
 
     def text(self) -> str:
         """Return what is printed."""
-        job, nodes = self.job, "node" if self.job.n_nodes == 1 else "nodes"
+        job = self.job
         lines = [
-            f"{self.script}: {job.n_nodes} {nodes}, {job.n_workers} workers and the "
-            f"root, run file {job.run_file}"
+            f"{self.script}: {counted(job.n_nodes, 'node')}, "
+            f"{counted(job.n_workers, 'worker')} and the root, run file {job.run_file}"
         ]
         if self.job_id is not None:
             lines.append(f"submitted as {self.job_id}")

@@ -33,6 +33,15 @@ def test_the_shipped_script_gives_each_worker_a_gpu(
     assert hosts == [hosts[0]] * 5 + [hosts[-1]] * 4
 
 
+def test_the_doctor_sees_the_nodes_of_the_job(slurm, folder, stand_in):
+    variables = stand_in(4) | {"STSYN_MPI_JOB": "doctor"}
+    job = slurm.submit(folder, "sbatch", "jobs/gpu.sbatch", **variables)
+    slurm.wait(job)
+    (text,) = texts(folder).values()
+    assert re.search(r"world: 9 ranks on 2 hosts, started by srun", text), text
+    assert len(re.findall(r"host n?[12]?.*: rank \d .*gpu 3", text)) == 2, text
+
+
 @pytest.mark.parametrize("site", ["generic-slurm", "slurm-mpirun"])
 def test_a_root_of_its_own_node(slurm, folder, options, job, site):
     options("rounds = 10")
@@ -65,11 +74,10 @@ def test_a_chain_goes_on_after_its_walltime_and_after_a_kill(
     # The third job has less to do: how many rounds a run has may change.
     n_rounds = rounds_of(path) + 50
     options(*SLOW, f"rounds = {n_rounds}")
-    # Nothing of it gets time to do anything.
+    # The ranks get no time to do anything; the script itself may see that they died.
     slurm.ask("scancel", "--signal=KILL", "--full", second)
-    assert slurm.wait(second) in ("CANCELLED", "FAILED")
-    third, text = next_of(folder, second)
-    assert "runs/cluster.h5: " not in text
+    slurm.wait(second)
+    third, _ = next_of(folder, second)
     assert slurm.wait(third) == "COMPLETED", texts(folder)
     fourth, text = next_of(folder, third)
     assert re.search(r"round [1-9]\d* begins", text), text

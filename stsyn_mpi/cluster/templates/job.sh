@@ -4,6 +4,7 @@
 #   @submit@ @script@
 #
 @head@
+# First look whether all is well: @submit@ @doctor@ @script@
 
 # --- The site and the job: look at every line ---------------------------------------
 @directives@
@@ -107,11 +108,19 @@ END
 root_host=$(head -n 1 "$places")
 gpu_order=@gpu_order@
 export root_host gpus_per_node cores_per_worker gpu_order
-command=(bash -c "$binding" binding "$program" train "$config" "${options[@]}")
+start=(bash -c "$binding" binding "$program")
 @end@
 @if unbound@
-command=("$program" train "$config" "${options[@]}")
+start=("$program")
 @end@
+
+if [[ ${STSYN_MPI_JOB:-} == doctor ]]; then
+    # Looks at MPI, GPUs and files where the ranks will be, and trains nothing.
+    (launch "${start[@]}" doctor "${options[@]}")
+    exit
+fi
+
+command=("${start[@]}" train "$config" "${options[@]}")
 
 state_of_run() {
     [[ ! -e $run_file ]] ||

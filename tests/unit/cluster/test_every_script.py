@@ -162,6 +162,14 @@ def test_shipped_scripts_run(script, shipped, folder):
     assert found.places[0] == counts.most_common(1)[0][0]
 
 
+@pytest.mark.parametrize("name", ["chain.pbs", "polaris.pbs", "cpu.sbatch"])
+def test_the_doctor_goes_where_the_ranks_go(shipped, folder, name):
+    found = shipped.run(folder / "jobs" / name, 2, STSYN_MPI_JOB="doctor")
+    assert found.code == 0, found.output
+    assert found.started[found.started.index("doctor") + 1] == "--device"
+    assert (len(set(found.places)), found.asked) == (2, [])
+
+
 def test_a_job_with_other_nodes_than_it_says_starts_nothing(shipped, folder):
     found = shipped.run(folder / "jobs" / "gpu.pbs", 1)
     assert found.code == 2

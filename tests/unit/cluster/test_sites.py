@@ -1,8 +1,12 @@
 """The table of sites, and what people add to it."""
 
+import dataclasses
+import re
+from pathlib import Path
+
 import pytest
 
-from stsyn_mpi.cluster.sites import find_site, load_sites
+from stsyn_mpi.cluster.sites import Site, find_site, load_sites
 from stsyn_mpi.errors import InputError
 
 
@@ -56,3 +60,22 @@ def test_what_is_no_table_of_sites_is_refused(folder, text, said):
     with pytest.raises(InputError) as refused:
         load_sites((folder / "own.toml").relative_to(folder))
     assert said in str(refused.value)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
+
+
+def test_the_page_names_every_site_and_key(folder):
+    sites = load_sites()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (PBS|Slurm) \|", PAGE, re.MULTILINE)
+    assert {name: kind.lower() for name, kind in rows} == {
+        name: site.scheduler for name, site in sites.items()
+    }
+    keys = {field.name.replace("_", "-") for field in dataclasses.fields(Site)}
+    assert all(f"`{key}`" in PAGE for key in keys - {"name"})
+
+
+def test_the_example_of_the_page_is_a_site(folder):
+    (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (folder / "own.toml").write_text(example)
+    assert load_sites(folder / "own.toml")["ours"].gpus_per_node == 4
