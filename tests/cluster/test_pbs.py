@@ -59,6 +59,7 @@ def test_the_script_binds_workers_to_gpus_in_reverse(
     assert places == ["0000:02:00.0", "0000:01:00.0"] * 2
 
 
+@pytest.mark.timeout(400)
 def test_a_chain_goes_on_until_the_run_is_done(slurm, folder, options, job):
     # Rounds of 0.1 s: a single job of 12 s cannot make them all.
     options('delay = "constant:mean=20ms"', "rounds = 150")

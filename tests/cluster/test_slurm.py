@@ -57,6 +57,7 @@ def test_a_root_of_its_own_node(slurm, folder, options, job, site):
     assert " NumNodes=2 " in nodes
 
 
+@pytest.mark.timeout(400)
 def test_a_chain_goes_on_after_its_walltime_and_after_a_kill(
     slurm, folder, options, stand_in
 ):
@@ -74,10 +75,10 @@ def test_a_chain_goes_on_after_its_walltime_and_after_a_kill(
     # The third job has less to do: how many rounds a run has may change.
     n_rounds = rounds_of(path) + 50
     options(*SLOW, f"rounds = {n_rounds}")
-    # The ranks get no time to do anything; the script itself may see that they died.
-    slurm.ask("scancel", "--signal=KILL", "--full", second)
-    slurm.wait(second)
-    third, _ = next_of(folder, second)
+    slurm.kill_script(second, "n1")
+    assert slurm.wait(second) == "FAILED"
+    third, text = next_of(folder, second)
+    assert "runs/cluster.h5: " not in text
     assert slurm.wait(third) == "COMPLETED", texts(folder)
     fourth, text = next_of(folder, third)
     assert re.search(r"round [1-9]\d* begins", text), text

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,12 @@ class Slurm:
         said = self.ask("scontrol", "--oneliner", "show", "job", job)
         states = re.findall(r"JobState=(\w+)", said)
         return next((state for state in states if state not in _OVER), states[0])
+
+    def kill_script(self, job: str, node: str) -> None:
+        """Kill the script of a job, which gets no time to do anything."""
+        said = self.ask("scontrol", "listpids", job, node)
+        (pid,) = re.findall(rf"^(\d+) +{job} +batch +0 ", said, re.MULTILINE)
+        os.kill(int(pid), signal.SIGKILL)
 
     def wait(self, job: str) -> str:
         """Wait for the end of a job, and return its state."""

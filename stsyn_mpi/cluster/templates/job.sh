@@ -102,7 +102,12 @@ gpu=$((index % gpus_per_node))
 [[ $gpu_order == same ]] || gpu=$((gpus_per_node - 1 - gpu))
 export CUDA_VISIBLE_DEVICES=$gpu
 first=$((index * cores_per_worker))
-exec taskset -c "$first-$((first + cores_per_worker - 1))" "$@"
+cores=$first-$((first + cores_per_worker - 1))
+if taskset -c "$cores" true 2>/dev/null; then
+    exec taskset -c "$cores" "$@"
+fi
+echo "rank $rank: not bound, it cannot have the cores $cores" >&2
+exec "$@"
 END
 )
 root_host=$(head -n 1 "$places")
@@ -116,7 +121,7 @@ start=("$program")
 
 if [[ ${STSYN_MPI_JOB:-} == doctor ]]; then
     # Looks at MPI, GPUs and files where the ranks will be, and trains nothing.
-    (launch "${start[@]}" doctor "${options[@]}")
+    (launch "${start[@]}" doctor "${options[@]}") </dev/null
     exit
 fi
 
