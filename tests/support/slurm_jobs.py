@@ -21,7 +21,10 @@ def lacking() -> str:
     if os.geteuid() != 0:
         return "a Slurm of one's own needs root"
     missing = [name for name in COMMANDS if shutil.which(name) is None]
-    packages = "Debian packages slurm-wlm, munge, slurm-wlm-torque"
+    # By this name srun --mpi=pmix looks for it.
+    if not any(Path("/usr/lib").glob("*/pmix2/lib/libpmix.so")):
+        missing.append("libpmix.so")
+    packages = "Debian packages slurm-wlm, munge, slurm-wlm-torque, libpmix-dev"
     return f"no {', '.join(missing)} ({packages})" if missing else ""
 
 

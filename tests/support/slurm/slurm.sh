@@ -6,7 +6,8 @@
 # Says "ready", and then: export SLURM_CONF=FOLDER/slurm.conf. Nodes n1 and n2 have 64
 # processors and four GPUs each, which nobody computes on. qsub works too, of the package
 # slurm-wlm-torque: jobs find the variables of PBS. Everything is in FOLDER, and nothing
-# is left running. Needs root, and Debian's slurm-wlm, munge and slurm-wlm-torque.
+# is left running. Needs root, and Debian's slurm-wlm, munge, slurm-wlm-torque, and for
+# srun --mpi=pmix libpmix-dev.
 set -u
 folder=$(realpath "$1")
 mkdir -p "$folder"/{state,spool.n1,spool.n2,tmp.n1,tmp.n2,log,nodefiles}
