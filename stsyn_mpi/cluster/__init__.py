@@ -1,0 +1,1 @@
+"""Batch scripts for PBS and Slurm: sites, what a job asks for, writing, submitting."""
