@@ -44,6 +44,8 @@ def test_code_types_and_data_are_in_it(wheel):
     assert len(code) > 20
     assert code <= names
     assert {"stsyn_mpi/py.typed", "stsyn_mpi/datasets/bundled/digits.h5"} <= names
+    assert "stsyn_mpi/cluster/sites.toml" in names
+    assert "stsyn_mpi/cluster/templates/job.sh" in names
     stored = archive.read("stsyn_mpi/datasets/bundled/digits.h5")
     assert stored.startswith(b"\x89HDF")
 
