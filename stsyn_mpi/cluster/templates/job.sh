@@ -127,15 +127,16 @@ fi
 
 command=("${start[@]}" train "$config" "${options[@]}")
 
-state_of_run() {
-    [[ ! -e $run_file ]] ||
-        "$program" watch "$run_file" --json 2>/dev/null | sed -n 's/^  "state": "\(.*\)",$/\1/p'
+look_up() {
+    [[ ! -e $run_file ]] || "$program" watch "$run_file" --json 2>/dev/null |
+        sed -n 's/^  "'"$1"'": "\{0,1\}\([^",]*\)"\{0,1\},$/\1/p'
 }
 
 @if chain@
 link=${STSYN_MPI_LINK:-1}
+n_rounds=$(look_up n_rounds)
 @end@
-state=$(state_of_run)
+state=$(look_up state)
 case $state in
 done)
     say "$run_file is done"
@@ -186,14 +187,17 @@ while kill -0 "$job" 2>/dev/null; do
     code=$?
 done
 
-state=$(state_of_run)
+state=$(look_up state)
 say "$run_file: ${state:-not begun}"
 case $state in
 done) code=0 ;;
 @if chain@
 stopped | running | interrupted)
-    say "goes on in ${next:-no job: submit $script again}"
-    exit 0
+    if ((code == 0)) || [[ $(look_up n_rounds) != "$n_rounds" ]]; then
+        say "goes on in ${next:-no job: submit $script again}"
+        exit 0
+    fi
+    say "no round was made, the chain ends" >&2
     ;;
 @end@
 @if single@

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from batch_directives import complaints
 from batch_scripts import Machine
+from killed_runs import write_killed
 
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cluster.sites import load_sites
@@ -195,6 +196,21 @@ def test_a_later_job_of_a_chain_resumes_and_a_failed_one_ends_it(shipped, folder
     found = shipped.run(folder / "jobs" / "chain.pbs", 2, STSYN_MPI_LINK="3")
     assert found.code == 2
     assert [line.split()[0] for line in found.asked] == ["qsub", "qdel"]
+
+
+@pytest.mark.parametrize("name", ["chain.pbs", "chain.sbatch"])
+@pytest.mark.parametrize(("code", "n_asked"), [(0, 1), (137, 2)])
+def test_a_chain_ends_where_jobs_fail_before_the_first_round(
+    shipped, folder, name, code, n_asked
+):
+    (folder / "runs").mkdir()
+    write_killed(folder / "runs" / "cluster.h5", 6)
+    for launcher in ("mpirun", "srun"):
+        shipped.add(launcher, f"#!/bin/sh\nexit {code}\n")
+    found = shipped.run(folder / "jobs" / name, 2)
+    assert (found.code, len(found.asked)) == (code, n_asked), found.output
+    ends = "no round was made, the chain ends" if code else "goes on in 42"
+    assert f"{name}: {ends}\n" in found.output
 
 
 @pytest.fixture

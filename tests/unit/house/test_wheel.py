@@ -45,6 +45,8 @@ def test_code_types_and_data_are_in_it(wheel):
     assert code <= names
     assert {"stsyn_mpi/py.typed", "stsyn_mpi/datasets/bundled/digits.h5"} <= names
     assert {f"stsyn_mpi/analysis/page/page.{kind}" for kind in ("html", "css")} <= names
+    assert "stsyn_mpi/cluster/sites.toml" in names
+    assert "stsyn_mpi/cluster/templates/job.sh" in names
     stored = archive.read("stsyn_mpi/datasets/bundled/digits.h5")
     assert stored.startswith(b"\x89HDF")
 
