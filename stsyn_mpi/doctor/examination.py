@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,13 @@ from stsyn_mpi.doctor.facts import (
 from stsyn_mpi.doctor.folder import judge_folder
 from stsyn_mpi.doctor.lines import judge_lines
 from stsyn_mpi.doctor.verdicts import Verdict, failure, ok, warning
-from stsyn_mpi.errors import InputError
+from stsyn_mpi.errors import EXIT_FAILED, InputError
 from stsyn_mpi.mpi import probes, startup
 from stsyn_mpi.mpi.binding import take_seat
 from stsyn_mpi.mpi.gpu_direct import detect
 from stsyn_mpi.mpi.launch import launcher_flavour
 from stsyn_mpi.mpi.startup import World, gather_texts
+from stsyn_mpi.progress import print_failure
 
 Tell = Callable[[Verdict], None]
 
@@ -85,9 +87,22 @@ def examine(wishes: Wishes, tell: Tell) -> bool:
     except startup.Refused as refusal:
         startup.leave_in_order(world)
         raise InputError(str(refusal)) from None
+    except BaseException as error:
+        _end_all(world, error)
+        raise
     is_root = world.rank == 0
     startup.leave_in_order(world)
     return is_root
+
+
+def _end_all(world: World, error: BaseException) -> None:
+    """Leave where others wait for this rank, and see that they do so too."""
+    if startup.tells_of_death(error):
+        # Of the death they know; that this rank exits they would not be told.
+        world.comm.Revoke()
+        startup.leave_at_once(EXIT_FAILED)
+    print_failure(world.rank, traceback.format_exc())
+    startup.end_job(world, EXIT_FAILED)
 
 
 def _keep_silent(verdict: Verdict) -> None:

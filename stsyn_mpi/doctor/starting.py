@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 
 from stsyn_mpi.errors import InputError
@@ -13,6 +12,7 @@ from stsyn_mpi.mpi.launch import (
     mpirun_command,
     rank_argv,
 )
+from stsyn_mpi.mpi.supervisor import supervise
 
 
 def start(arguments: Sequence[str], n_workers: int, blas_threads: int) -> int:
@@ -29,4 +29,4 @@ def start(arguments: Sequence[str], n_workers: int, blas_threads: int) -> int:
     command, environment = mpirun_command(
         find_mpirun(), n_workers + 1, rank_argv(arguments), blas_threads=blas_threads
     )
-    return subprocess.run(command, env=environment, check=False).returncode
+    return supervise(command, environment)

@@ -103,6 +103,21 @@ def test_singletons_are_recognised_and_explained(tmp_path):
     assert silent.stdout == ""
 
 
+FAILING_RANK = """import os
+if "1" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK")):
+    del os.sched_getaffinity
+"""
+
+
+def test_a_rank_that_fails_ends_the_others(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(FAILING_RANK)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = doctor(tmp_path, "-M", 2, PYTHONPATH=path)
+    assert done.returncode != 0
+    assert "rank 1 on " in done.stderr
+    assert "has no attribute 'sched_getaffinity'" in done.stderr
+
+
 @pytest.mark.once
 def test_what_cannot_be_had_is_one_line(tmp_path):
     for options in (["-M", 0], ["--device", "tpu"]):
