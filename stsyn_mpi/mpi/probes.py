@@ -12,7 +12,7 @@ from mpi4py import MPI
 
 from stsyn_mpi.arrays import Backend
 from stsyn_mpi.mpi.chunks import Transfer
-from stsyn_mpi.mpi.startup import World, library_name
+from stsyn_mpi.mpi.startup import World, gather_texts, library_name
 from stsyn_mpi.mpi.transfer import CHUNK_BYTES, Courier, TransferTerms
 from stsyn_mpi.mpi.wire import ROOT, Tag, rank_of
 
@@ -97,23 +97,41 @@ def check_large(world: World) -> float | None:
     """Send 2.5 GiB to the first worker; return the seconds, None if it came damaged.
 
     Every rank calls it; the answer is the root's.
+
+    Raises
+    ------
+    MemoryError
+        On every rank, if the root or the first worker has no room for it.
     """
     from stsyn_mpi.arrays import select_backend
 
+    vector = _large_vector(world)
     if world.rank > 1:
         return None
     courier = Courier(world.comm, select_backend("cpu"), TransferTerms())
     if world.rank == ROOT:
-        return _send_large(world.comm, courier)
-    vector = np.zeros(LARGE_N_PARAMS, dtype=np.float32)
+        return _send_large(world.comm, courier, vector)
     wait_politely(courier.receive(vector, ROOT))
     answer = np.array([_checksum(vector)])
     world.comm.Send(answer, dest=ROOT, tag=Tag.CONTROL)
     return None
 
 
-def _send_large(comm: MPI.Comm, courier: Courier) -> float | None:
-    vector = np.arange(LARGE_N_PARAMS, dtype=np.float32)
+def _large_vector(world: World) -> np.ndarray:
+    """Return the vector to send or to fill; it is empty on all but two ranks."""
+    vector, complaint = np.zeros(0, dtype=np.float32), ""
+    try:
+        if world.rank <= 1:
+            make = np.arange if world.rank == ROOT else np.zeros
+            vector = make(LARGE_N_PARAMS, dtype=np.float32)
+    except MemoryError:
+        complaint = f"rank {world.rank}"
+    if poor := "".join(gather_texts(world, complaint)):
+        raise MemoryError(poor)
+    return vector
+
+
+def _send_large(comm: MPI.Comm, courier: Courier, vector: np.ndarray) -> float | None:
     expected, answer = _checksum(vector), np.zeros(1, dtype=np.uint64)
     begin = time.perf_counter()
     wait_politely(courier.send(vector, rank_of(0)))
@@ -123,13 +141,13 @@ def _send_large(comm: MPI.Comm, courier: Courier) -> float | None:
 
 def _checksum(vector: np.ndarray) -> np.uint64:
     """Return a sum in which every word has a weight of its own."""
-    words, total = vector.view(np.uint32), np.uint64(0)
+    words, total = vector.view(np.uint32), 0
     for start in range(0, len(words), 1 << 22):
         block = words[start : start + (1 << 22)].astype(np.uint64)
-        total += np.sum(
-            block * np.arange(start + 1, start + 1 + len(block), dtype="u8")
-        )
-    return np.uint64(total)
+        weights = np.arange(start + 1, start + 1 + len(block), dtype=np.uint64)
+        # An array wraps around in silence, a NumPy number warns.
+        total += int(np.sum(block * weights))
+    return np.uint64(total % 2**64)
 
 
 def check_device_memory(world: World, backend: Backend) -> bool | None:

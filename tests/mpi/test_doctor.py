@@ -118,6 +118,22 @@ def test_a_rank_that_fails_ends_the_others(tmp_path):
     assert "has no attribute 'sched_getaffinity'" in done.stderr
 
 
+POOR_RANK = """import os, resource
+if "1" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK")):
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+"""
+
+
+@pytest.mark.once
+def test_too_little_memory_for_a_large_vector_is_a_warning(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(POOR_RANK)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = doctor(tmp_path, "-M", 2, "--large", PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING above 2 GiB: rank 1 has no room for a vector" in done.stdout
+    assert "OK      live reading: " in done.stdout
+
+
 @pytest.mark.once
 def test_what_cannot_be_had_is_one_line(tmp_path):
     for options in (["-M", 0], ["--device", "tpu"]):
