@@ -24,7 +24,9 @@ def directives(job: Job) -> list[str]:
     mark = "#PBS" if is_pbs else "#SBATCH"
     # With one # more no scheduler reads a line: one that names a project, and none is.
     return [
-        f"#{mark} {line}" if _NO_ACCOUNT in line else f"{mark} {line}"
+        f"#{mark} {line}"
+        if not job.account and _NO_ACCOUNT in line
+        else f"{mark} {line}"
         for line in (_pbs(job) if is_pbs else _slurm(job))
     ]
 
@@ -124,7 +126,7 @@ def _values(job: Job) -> dict[str, object]:
 def _fill(text: str, values: Mapping[str, object]) -> str:
     try:
         return text.format_map(values)
-    except (LookupError, ValueError, AttributeError):
+    except (LookupError, ValueError, AttributeError, TypeError):
         raise InputError(
             f"{text!r} of the site: placeholders are "
             + ", ".join(f"{{{name}}}" for name in values)

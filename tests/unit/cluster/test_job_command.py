@@ -33,6 +33,24 @@ def test_it_writes_a_script_and_says_how_to_submit_it(job, folder):
     ]
 
 
+@pytest.mark.parametrize("account", ["PROJECT42", "MYPROJECT"])
+def test_a_project_of_any_name_is_asked_for(job, folder, account):
+    assert job(*PBS, "--site", "gadi", "--account", account)[0] == 0
+    lines = directives(folder / "run.pbs")
+    assert f"#PBS -P {account}" in lines
+    assert f"#PBS -l storage=scratch/{account}" in lines
+
+
+@pytest.mark.parametrize("wrong", ["{nodes[0]}", "{colour}", "{}", "{nodes.real.x}"])
+def test_a_placeholder_that_there_is_not_is_one_line(job, folder, wrong):
+    site = f'[a]\nlike = "generic-pbs"\nrequest = ["-l x={wrong}"]\n'
+    (folder / "sites.toml").write_text(site)
+    code, _, err = job(*PBS, "--sites", "sites.toml", "--site", "a")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "placeholders are {nodes}" in err
+    assert not (folder / "run.pbs").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "select"),
     [
