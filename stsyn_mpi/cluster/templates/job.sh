@@ -121,7 +121,8 @@ start=("$program")
 
 if [[ ${STSYN_MPI_JOB:-} == doctor ]]; then
     # Looks at MPI, GPUs and files where the ranks will be, and trains nothing.
-    (launch "${start[@]}" doctor "${options[@]}") </dev/null
+    folder=$(dirname -- "$run_file")
+    (launch "${start[@]}" doctor "${options[@]}" --out "$folder") </dev/null
     exit
 fi
 

@@ -168,6 +168,8 @@ def test_the_doctor_goes_where_the_ranks_go(shipped, folder, name):
     found = shipped.run(folder / "jobs" / name, 2, STSYN_MPI_JOB="doctor")
     assert found.code == 0, found.output
     assert found.started[found.started.index("doctor") + 1] == "--device"
+    # It looks at the folder of this run.
+    assert found.started[-2:] == ["--out", "runs"]
     assert (len(set(found.places)), found.asked) == (2, [])
 
 
