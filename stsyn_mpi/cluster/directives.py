@@ -53,6 +53,9 @@ def _pbs(job: Job) -> Iterator[str]:
     yield from (f"-l {total}" for total in _totals(job))
     yield f"-l walltime={clock(job.walltime_s)}"
     yield from _requested(job)
+    if job.chain:
+        # One that begins again would submit a second next job beside the first.
+        yield "-r n"
     yield "-j oe"
 
 
@@ -65,6 +68,9 @@ def _slurm(job: Job) -> Iterator[str]:
     yield f"--time={clock(job.walltime_s)}"
     # B: to this shell alone, which passes it on.
     yield f"--signal=B:USR1@{job.margin_s}"
+    if job.chain:
+        # See _pbs.
+        yield "--no-requeue"
     yield "--output=%x.%j.log"
 
 

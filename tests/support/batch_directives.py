@@ -26,6 +26,8 @@ SLURM = {"job-name": WORD, "account": WORD, "partition": WORD, "qos": WORD}
 SLURM |= {"nodes": COUNT, "ntasks": COUNT, "ntasks-per-node": COUNT, "time": CLOCK}
 SLURM |= {"cpus-per-task": COUNT, "gres": GPUS, "gpus-per-node": COUNT, "array": RANGE}
 SLURM |= {"constraint": WORD, "output": re.compile(r"[\w.%-]+"), "mem": SIZE}
+PBS |= {"-r": re.compile("[yn]")}
+SLURM |= {"no-requeue": re.compile("")}
 SLURM |= {"signal": re.compile(r"B:USR1@[1-9]\d*")}
 
 

@@ -33,6 +33,18 @@ def test_it_writes_a_script_and_says_how_to_submit_it(job, folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "line"), [("pbs", "#PBS -r n"), ("slurm", "#SBATCH --no-requeue")]
+)
+def test_a_job_of_a_chain_is_not_begun_again_by_the_scheduler(
+    job, folder, scheduler, line
+):
+    """It would submit a second next job, and both would write the run file."""
+    for options, is_there in (((), False), (("--chain", "--force"), True)):
+        assert job(scheduler, "run.toml", *SMALL, "--out", "script", *options)[0] == 0
+        assert (line in (folder / "script").read_text().splitlines()) == is_there
+
+
 @pytest.mark.parametrize("account", ["PROJECT42", "MYPROJECT"])
 def test_a_project_of_any_name_is_asked_for(job, folder, account):
     assert job(*PBS, "--site", "gadi", "--account", account)[0] == 0
