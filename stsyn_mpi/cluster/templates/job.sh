@@ -90,8 +90,10 @@ n_ranks=$((${#hosts[@]} * workers_per_node + 1))
 # Before Python starts, a worker gets its GPU and the cores beside it, and the root none.
 binding=$(
     cat <<'END'
-rank=${PALS_RANKID:-${PMI_RANK:-${OMPI_COMM_WORLD_RANK:?no rank}}}
-index=${PALS_LOCAL_RANKID:-${PMI_LOCAL_RANK:-${OMPI_COMM_WORLD_LOCAL_RANK:?no local rank}}}
+# Slurm's come last: below mpirun they are those of the batch script.
+rank=${PALS_RANKID:-${PMI_RANK:-${OMPI_COMM_WORLD_RANK:-${SLURM_PROCID:?no rank}}}}
+index=${PALS_LOCAL_RANKID:-${PMI_LOCAL_RANK:-${OMPI_COMM_WORLD_LOCAL_RANK:-}}}
+index=${index:-${MPI_LOCALRANKID:-${SLURM_LOCALID:?no local rank}}}
 if ((rank == 0)); then
     export CUDA_VISIBLE_DEVICES=
     exec "$@"
@@ -167,6 +169,8 @@ if ((link < most_links)); then
 @if slurm@
     next=$(sbatch --parsable --dependency="afterany:$SLURM_JOB_ID" \
         --export="ALL,STSYN_MPI_LINK=$((link + 1))" "$script")
+    # Where there are several clusters, the name of this one comes after it.
+    next=${next%%;*}
 @end@
 fi
 say "link $link of at most $most_links; next: ${next:-none}"

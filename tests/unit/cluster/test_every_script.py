@@ -173,6 +173,40 @@ def test_the_doctor_goes_where_the_ranks_go(shipped, folder, name):
     assert (len(set(found.places)), found.asked) == (2, [])
 
 
+@pytest.mark.parametrize(
+    ("launcher", "variables"),
+    [
+        ("PALS", {"PALS_RANKID": 2, "PALS_LOCAL_RANKID": 2}),
+        ("mpirun", {"OMPI_COMM_WORLD_RANK": 2, "OMPI_COMM_WORLD_LOCAL_RANK": 2}),
+        ("Hydra", {"PMI_RANK": 2, "MPI_LOCALRANKID": 2}),
+        ("srun --mpi=pmi2", {"PMI_RANK": 2, "SLURM_LOCALID": 2}),
+        ("srun --mpi=pmix", {"SLURM_PROCID": 2, "SLURM_LOCALID": 2}),
+    ],
+)
+def test_ranks_of_every_launcher_are_bound(launcher, variables):
+    binding = re.search(
+        r"<<'END'\n(.*?)END\n", (JOBS / "polaris.pbs").read_text(), re.S
+    )
+    known = {"PATH": "/usr/bin:/bin", "root_host": "another", "gpus_per_node": "4"}
+    known |= {"cores_per_worker": "8", "gpu_order": "reversed"}
+    if launcher == "mpirun":
+        known |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+    bound = subprocess.run(
+        ["bash", "-c", binding[1], "binding", "printenv", "CUDA_VISIBLE_DEVICES"],
+        env=known | {name: str(value) for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (bound.stdout, bound.returncode) == ("1\n", 0), bound.stderr
+
+
+def test_a_next_job_of_one_of_several_clusters_is_taken_back(shipped, folder):
+    shipped.add("sbatch", "#!/bin/sh\necho '42;west'\n")
+    found = shipped.run(folder / "jobs" / "chain.sbatch", 2)
+    assert (found.code, found.asked) == (0, ["scancel 42"])
+
+
 def test_a_job_with_other_nodes_than_it_says_starts_nothing(shipped, folder):
     found = shipped.run(folder / "jobs" / "gpu.pbs", 1)
     assert found.code == 2
