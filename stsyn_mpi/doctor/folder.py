@@ -16,6 +16,10 @@ from stsyn_mpi.errors import InputError
 
 _WITHOUT_SWMR = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs")
 _MOUNTS = Path("/proc/self/mounts")
+_KEPT = (
+    *("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE"),
+    *("LD_LIBRARY_PATH", "HDF5_USE_FILE_LOCKING"),
+)
 _READ_S = 60
 _LITTLE_BYTES = 1 << 30
 _READER = (
@@ -103,10 +107,12 @@ def _is_read_while_written(path: Path) -> bool:
 
     with RunWriter.create(path, 1, json.dumps({}), {}) as writer:
         writer.commit_round({"round": 0, "wall_s": 0.0})
-        command = [sys.executable, "-c", _READER, str(path)]
+        # -P as for ranks, so that it reads with the same modules.
+        in_path = {"", str(Path.cwd())} & set(sys.path)
+        flags = [] if in_path else ["-P"]
+        command = [sys.executable, *flags, "-c", _READER, str(path)]
         # It is no rank: what the launcher told this one would only mislead it.
-        keep = ("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH")
-        environment = {name: os.environ[name] for name in keep if name in os.environ}
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         done = subprocess.run(
             command,
             env=environment,

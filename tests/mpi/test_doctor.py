@@ -22,7 +22,7 @@ ITEMS = [
 
 def doctor(folder, *options, **variables):
     """Run ``stsyn-mpi doctor`` as a user does, outside of a launcher."""
-    command = [sys.executable, "-m", "stsyn_mpi", "doctor", *map(str, options)]
+    command = [sys.executable, "-P", "-m", "stsyn_mpi", "doctor", *map(str, options)]
     return subprocess.run(
         command,
         env={**os.environ, **variables},
@@ -101,6 +101,13 @@ def test_singletons_are_recognised_and_explained(tmp_path):
     assert told.stdout.startswith("FAILURE world: 3 ranks were started, but each sees")
     assert told.stdout.count("\n") == 1
     assert silent.stdout == ""
+
+
+@pytest.mark.once
+def test_a_stray_module_of_the_folder_is_not_what_reads(tmp_path):
+    (tmp_path / "h5py.py").write_text("raise SystemExit(5)")
+    done = doctor(tmp_path, "-M", 1)
+    assert "OK      live reading: a committed round is seen" in done.stdout
 
 
 FAILING_RANK = """import os
