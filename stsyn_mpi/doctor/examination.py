@@ -26,7 +26,7 @@ from stsyn_mpi.mpi import probes, startup
 from stsyn_mpi.mpi.binding import take_seat
 from stsyn_mpi.mpi.gpu_direct import detect
 from stsyn_mpi.mpi.launch import launcher_flavour
-from stsyn_mpi.mpi.startup import World, gather_texts
+from stsyn_mpi.mpi.startup import World, gather_long_texts, gather_texts
 from stsyn_mpi.progress import print_failure
 
 Tell = Callable[[Verdict], None]
@@ -147,7 +147,8 @@ def _facts_of_all(world: World, backend: Backend) -> list[RankFacts]:
         software=software(f"{probes.mpi4py_version()}, {library}"),
         thread_level=probes.thread_levels()[0],
     )
-    return [RankFacts.from_text(text) for text in gather_texts(world, own.to_text())]
+    texts = gather_long_texts(world, own.to_text())
+    return [RankFacts.from_text(text) for text in texts]
 
 
 def _judge_ranks(

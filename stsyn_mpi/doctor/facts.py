@@ -1,4 +1,4 @@
-"""What a rank finds out about itself; it travels as a short JSON text."""
+"""What a rank finds out about itself; it travels as JSON text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RankFacts:
     thread_level: int
 
     def to_text(self) -> str:
-        """Return the facts as a text of one line."""
+        """Return the facts as one line of ASCII characters."""
         return json.dumps(list(asdict(self).values()), separators=(",", ":"))
 
     @classmethod

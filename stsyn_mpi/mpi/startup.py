@@ -192,6 +192,16 @@ def gather_texts(world: World, text: str) -> list[str]:
     return [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in table]
 
 
+def gather_long_texts(world: World, text: str) -> list[str]:
+    """Return a text of every rank, however long; it is of ASCII characters."""
+    n_most = max(int(length) for length in gather_texts(world, str(len(text))))
+    pieces = [
+        gather_texts(world, text[start : start + TEXT_BYTES])
+        for start in range(0, n_most, TEXT_BYTES)
+    ]
+    return ["".join(of_rank) for of_rank in zip(*pieces, strict=True)]
+
+
 def start_together(world: World) -> None:
     """Return when every rank has come here."""
     _complete(world, world.comm.Ibarrier())

@@ -110,6 +110,20 @@ def test_a_stray_module_of_the_folder_is_not_what_reads(tmp_path):
     assert "OK      live reading: a committed round is seen" in done.stdout
 
 
+MANY_CORES = """import os
+os.sched_getaffinity = lambda pid: set(range(0, 512, 2))
+"""
+
+
+@pytest.mark.once
+def test_ranks_of_nodes_with_very_many_cores(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(MANY_CORES)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = doctor(tmp_path, "-M", 1, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "508,510 cpu" in done.stdout
+
+
 FAILING_RANK = """import os
 if "1" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK")):
     del os.sched_getaffinity

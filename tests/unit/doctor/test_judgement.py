@@ -37,11 +37,11 @@ def ranks(*changes):
     return [replace(RANK, **change) for change in changes]
 
 
-def test_facts_travel_in_one_short_line():
-    facts = replace(RANK, host="x" * 64, software="y" * 200, blas_threads=None)
+def test_facts_travel_in_one_line():
+    facts = replace(RANK, host="x" * 64, device="GPU é", blas_threads=None)
     text = facts.to_text()
     assert RankFacts.from_text(text) == facts
-    assert len(text) < 1024
+    assert text.isascii()
     assert "\n" not in text
 
 
