@@ -125,17 +125,18 @@ def test_ranks_of_nodes_with_very_many_cores(tmp_path):
 
 
 FAILING_RANK = """import os
-if "1" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK")):
+if os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "-")) == "{rank}":
     del os.sched_getaffinity
 """
 
 
-def test_a_rank_that_fails_ends_the_others(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(FAILING_RANK)
+@pytest.mark.parametrize("rank", ["0", "1", "2"])
+def test_a_rank_that_fails_ends_the_others(tmp_path, rank):
+    (tmp_path / "sitecustomize.py").write_text(FAILING_RANK.format(rank=rank))
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = doctor(tmp_path, "-M", 2, PYTHONPATH=path)
     assert done.returncode != 0
-    assert "rank 1 on " in done.stderr
+    assert f"rank {rank} on " in done.stderr
     assert "has no attribute 'sched_getaffinity'" in done.stderr
 
 
