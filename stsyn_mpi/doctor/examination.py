@@ -166,7 +166,7 @@ def _judge_ranks(
         *judgement.judge_map(facts),
         judgement.judge_cores(facts),
         judgement.judge_blas(facts, wishes.blas_threads),
-        judgement.judge_gpus(facts),
+        judgement.judge_gpus(facts, wishes.device),
     ]
 
 
@@ -201,10 +201,12 @@ def _judge_gpu_memory(
     on_gpus = [fact for fact in facts[1:] if fact.device_id]
     if not on_gpus:
         return ok("GPU memory", "no worker computes on a GPU")
+    if wishes.gpu_direct == "off":
+        return ok("GPU memory", "vectors travel through host memory: --gpu-direct off")
     unaware = [fact for fact in on_gpus if not fact.gpu_aware]
     reason = (unaware or on_gpus)[0].gpu_reason
     is_wanted = wishes.gpu_direct == "on" or not unaware
-    if wishes.gpu_direct == "off" or not is_wanted or len(on_gpus) < world.n_workers:
+    if not is_wanted or len(on_gpus) < world.n_workers:
         return ok("GPU memory", f"vectors travel through host memory: {reason}")
     is_whole = probes.check_device_memory(world, backend)
     if is_whole in (True, None):

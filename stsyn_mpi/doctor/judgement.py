@@ -88,10 +88,12 @@ def judge_blas(facts: Sequence[RankFacts], wanted: int) -> Verdict:
     )
 
 
-def judge_gpus(facts: Sequence[RankFacts]) -> Verdict:
-    """Say who shares a GPU, and which stay idle."""
+def judge_gpus(facts: Sequence[RankFacts], wanted: str = "auto") -> Verdict:
+    """Say who shares a GPU, and who has none; ``wanted`` is the option ``--device``."""
     if not any(fact.n_gpus for fact in facts):
         return ok("GPUs", "none is seen: ranks compute on cores")
+    if wanted == "cpu":
+        return ok("GPUs", "none is asked for: ranks compute on cores")
     sharing: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for rank, fact in enumerate(facts):
         if fact.device_id:

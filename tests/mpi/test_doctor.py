@@ -74,6 +74,7 @@ def test_more_workers_than_cores_are_told_and_strict_fails(tmp_path):
     ("gpu_direct", "words"),
     [
         ("auto", "vectors travel through host memory: "),
+        ("off", "vectors travel through host memory: --gpu-direct off"),
         ("on", "MPI takes it, checked by a transfer: "),
     ],
 )

@@ -100,6 +100,8 @@ def test_gpus_shared_missing_and_well_dealt():
     shared = judgement.judge_gpus(gpus("A", "B", "A"))
     assert "ranks 1,3 of n1 share one GPU" in shared.found
     assert "rank 2 have none" in judgement.judge_gpus(gpus("A", "")).found
+    on_cores = judgement.judge_gpus(gpus("", ""), "cpu")
+    assert (on_cores.level, on_cores.found[:17]) == (Level.OK, "none is asked for")
     good = judgement.judge_gpus(gpus("A", "B"))
     assert (good.level, good.found) == (Level.OK, "2 in use, none shared")
     # The same number on another host is another GPU.
