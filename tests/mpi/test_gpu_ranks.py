@@ -115,7 +115,7 @@ def test_a_model_of_many_messages(train, gpus):
 def test_a_stopped_rank_is_welcome_back(start, gpus, tmp_path, root_device):
     gpus(1)
     path, stopped = tmp_path / "run.h5", 1
-    fault = ("--fault", f"stop:worker={stopped},round=4,update=1")
+    fault = ("--fault", f"stop:worker={stopped},round=4,update=0")
     devices = ("--root-device", root_device, "--gpu-direct", "off")
     options = ("-K", 2, "--rounds", 1000, "--alive-interval", "100ms")
     job = start(4, "--out", path, *MANY_MESSAGES, *options, *fault, *devices)
