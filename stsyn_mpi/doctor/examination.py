@@ -121,7 +121,7 @@ def _examine(world: World, wishes: Wishes, tell: Tell) -> None:
     hosts = [fact.host for fact in facts[1:]]
     lines = probes.measure_lines(world)
     if lines:
-        for verdict in judge_lines(lines, hosts):
+        for verdict in judge_lines(lines, hosts, facts[0].host):
             tell(verdict)
     tell(_judge_gpu_memory(world, facts, wishes, backend))
     tell(_judge_large(world, wishes))

@@ -29,7 +29,9 @@ class Line(Protocol):
         """The worker's clock less the root's."""
 
 
-def judge_lines(lines: Sequence[Line], hosts: Sequence[str]) -> list[Verdict]:
+def judge_lines(
+    lines: Sequence[Line], hosts: Sequence[str], root_host: str
+) -> list[Verdict]:
     """Judge latency, bandwidth and clocks of all workers.
 
     Parameters
@@ -38,18 +40,24 @@ def judge_lines(lines: Sequence[Line], hosts: Sequence[str]) -> list[Verdict]:
         By worker.
     hosts : sequence of str
         Hosts by worker.
+    root_host : str
+        Host of the root: its memory is faster than any network, so workers beside it
+        are compared with one another, and the others likewise.
     """
+    is_beside = [host == root_host for host in hosts]
     return [
-        _judge_latency([line.latency_s for line in lines], hosts),
-        _judge_bandwidth([line.bandwidth for line in lines], hosts),
+        _judge_latency([line.latency_s for line in lines], hosts, is_beside),
+        _judge_bandwidth([line.bandwidth for line in lines], hosts, is_beside),
         _judge_clocks([line.clock_offset_s for line in lines], hosts),
     ]
 
 
-def _judge_latency(latencies: Sequence[float], hosts: Sequence[str]) -> Verdict:
+def _judge_latency(
+    latencies: Sequence[float], hosts: Sequence[str], is_beside: Sequence[bool]
+) -> Verdict:
     middle = median(latencies)
     found = f"{1e6 * middle:.0f} us to the median worker, {_span(latencies, 1e6)} us"
-    slow = [m for m, value in enumerate(latencies) if value > _MUCH_SLOWER * middle]
+    slow = _far_behind(latencies, is_beside)
     if not slow:
         return ok("latency", found)
     return warning(
@@ -59,10 +67,12 @@ def _judge_latency(latencies: Sequence[float], hosts: Sequence[str]) -> Verdict:
     )
 
 
-def _judge_bandwidth(bandwidths: Sequence[float], hosts: Sequence[str]) -> Verdict:
+def _judge_bandwidth(
+    bandwidths: Sequence[float], hosts: Sequence[str], is_beside: Sequence[bool]
+) -> Verdict:
     middle = median(bandwidths)
     found = f"{middle / 1e9:.2f} GB/s to the median worker, {_span(bandwidths, 1e-9)}"
-    slow = [m for m, value in enumerate(bandwidths) if value * _MUCH_SLOWER < middle]
+    slow = _far_behind([1 / value for value in bandwidths], is_beside)
     if not slow:
         return ok("bandwidth", found)
     return warning(
@@ -70,6 +80,19 @@ def _judge_bandwidth(bandwidths: Sequence[float], hosts: Sequence[str]) -> Verdi
         f"{found}; far behind: {_named(slow, hosts)}",
         "look at the network and the load of those nodes",
     )
+
+
+def _far_behind(times: Sequence[float], is_beside: Sequence[bool]) -> list[int]:
+    """Return workers whose time is far above that of others as near to the root."""
+    middles = {
+        near: median(t for t, at in zip(times, is_beside, strict=True) if at == near)
+        for near in set(is_beside)
+    }
+    return [
+        worker
+        for worker, (time, near) in enumerate(zip(times, is_beside, strict=True))
+        if time > _MUCH_SLOWER * middles[near]
+    ]
 
 
 def _judge_clocks(offsets: Sequence[float], hosts: Sequence[str]) -> Verdict:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from stsyn_mpi.errors import InputError
+from stsyn_mpi.doctor.verdicts import SIGN_VARIABLE
+from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.mpi.launch import (
     check_single_process,
     find_mpirun,
@@ -26,7 +29,15 @@ def start(arguments: Sequence[str], n_workers: int, blas_threads: int) -> int:
     check_single_process(os.environ)
     if n_workers < 1:
         raise InputError(f"--workers must be at least 1, got {n_workers}")
-    command, environment = mpirun_command(
-        find_mpirun(), n_workers + 1, rank_argv(arguments), blas_threads=blas_threads
-    )
-    return supervise(command, environment)
+    with tempfile.TemporaryDirectory(prefix="stsyn-mpi-") as folder:
+        sign = Path(folder) / "told"
+        command, environment = mpirun_command(
+            find_mpirun(),
+            n_workers + 1,
+            rank_argv(arguments),
+            blas_threads=blas_threads,
+            variables={SIGN_VARIABLE: str(sign)},
+        )
+        code = supervise(command, environment)
+        # A launcher that outlives dead ranks may leave with 0 when all are dead.
+        return code if code != EXIT_DONE or sign.exists() else EXIT_FAILED

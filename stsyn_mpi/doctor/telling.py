@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TextIO
 
 from stsyn_mpi.doctor.examination import Wishes, examine
-from stsyn_mpi.doctor.verdicts import Verdict, exit_code, verdicts_json
+from stsyn_mpi.doctor.verdicts import (
+    SIGN_VARIABLE,
+    Verdict,
+    exit_code,
+    verdicts_json,
+)
 from stsyn_mpi.errors import EXIT_DONE
 from stsyn_mpi.mpi.launch import rank_in
 
@@ -41,4 +47,6 @@ def examine_and_tell(
         return EXIT_DONE
     if as_json:
         print(verdicts_json(verdicts), file=out, flush=True)
+    if sign := os.environ.get(SIGN_VARIABLE):
+        Path(sign).touch()
     return exit_code(verdicts, strict=strict)

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED
 
+SIGN_VARIABLE = "STSYN_MPI_DOCTOR_SIGN"
+"""Environment variable that names the file by which the root says that it has told."""
+
 
 class Level(StrEnum):
     """How bad it is."""

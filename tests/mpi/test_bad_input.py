@@ -25,6 +25,7 @@ def refusal(job):
     return lines[0]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -48,6 +49,7 @@ def test_one_rank_is_too_few(start, tmp_path):
     assert "at least one worker" in refusal(start(1, "--out", tmp_path / "run.h5"))
 
 
+@pytest.mark.once
 def test_existing_output_stays(start, tmp_path):
     path = tmp_path / "run.h5"
     path.write_text("precious")
@@ -55,6 +57,7 @@ def test_existing_output_stays(start, tmp_path):
     assert path.read_text() == "precious"
 
 
+@pytest.mark.once
 def test_a_trace_stays(start, tmp_path):
     path = tmp_path / "run.h5"
     write_run(path, n_rounds=2, n_workers=2, wait_for=1)
@@ -83,6 +86,7 @@ def damaged_data(tmp_path, name, row, value):
     return path
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [("train/images", np.nan, "nan"), ("train/labels", 77, "77")],

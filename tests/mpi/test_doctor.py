@@ -141,6 +141,21 @@ def test_a_rank_that_fails_ends_the_others(tmp_path, rank):
     assert "has no attribute 'sched_getaffinity'" in done.stderr
 
 
+FAILING_RANKS = """import os
+if "OMPI_COMM_WORLD_RANK" in os.environ or "PMI_RANK" in os.environ:
+    del os.sched_getaffinity
+"""
+
+
+@pytest.mark.once
+def test_ranks_that_all_fail_are_no_success(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(FAILING_RANKS)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = doctor(tmp_path, "-M", 2, PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "has no attribute 'sched_getaffinity'" in done.stderr
+
+
 POOR_RANK = """import os, resource
 if "1" in (os.environ.get("OMPI_COMM_WORLD_RANK"), os.environ.get("PMI_RANK")):
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))

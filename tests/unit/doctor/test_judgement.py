@@ -128,12 +128,21 @@ class Way:
 
 def test_a_way_that_is_far_slower_than_the_others_is_named():
     ways = [Way(), Way(latency_s=9e-6, bandwidth=1e9, clock_offset_s=-7.0), Way()]
-    latency, bandwidth, clocks = judge_lines(ways, ["a", "b", "c"])
+    latency, bandwidth, clocks = judge_lines(ways, ["a", "b", "c"], "r")
     for verdict in (latency, bandwidth, clocks):
         assert verdict.level is Level.WARNING
         assert "worker 1 on b" in verdict.found
     assert "7000.0 ms" in clocks.found
-    assert {v.level for v in judge_lines([Way()] * 3, "abc")} == {Level.OK}
+    assert {v.level for v in judge_lines([Way()] * 3, "abc", "a")} == {Level.OK}
+
+
+def test_a_network_is_slower_than_memory_and_no_fault():
+    remote = Way(latency_s=4e-5, bandwidth=1e9)
+    ways, hosts = [Way(), Way(), Way(), remote, remote], "aaabb"
+    assert {v.level for v in judge_lines(ways, hosts, "a")} == {Level.OK}
+    bad = Way(latency_s=4e-5, bandwidth=1e8)
+    found = judge_lines([*ways, bad], [*hosts, "c"], "a")[1].found
+    assert found.endswith("far behind: worker 5 on c")
 
 
 @pytest.mark.parametrize(
