@@ -11,7 +11,7 @@ A child runs one of JOBS. There is one child at a time.
 import os
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import numpy as np
 
@@ -87,7 +87,8 @@ class Child:
 
     def kill(self):
         """Kill it; return the whole lines that it had printed and nobody has read."""
-        os.kill(self.pid, 9)
+        with suppress(ProcessLookupError):  # It may have ended meanwhile.
+            os.kill(self.pid, 9)
         return self.wait()
 
     def wait(self):
