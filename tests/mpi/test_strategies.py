@@ -20,7 +20,7 @@ from virtual_runs import parts_of
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
 from stsyn_mpi.runfile.reader import open_run
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
 N_ROUNDS = 12
 # Their plans follow the training loss, which nobody computes here a second time.

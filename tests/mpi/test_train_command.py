@@ -4,7 +4,7 @@ import pytest
 
 from stsyn_mpi.runfile.reader import open_run
 
-pytestmark = pytest.mark.mpi
+pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
 
 def test_a_file_of_options_trains_into_a_new_run_file(start_alone, tmp_path):
