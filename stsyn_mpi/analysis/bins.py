@@ -109,6 +109,15 @@ def worker_pieces(run: Run, name: str) -> Iterator[tuple[int, np.ndarray]]:
     values : numpy.ndarray
         Shape (n, n_workers).
     """
-    step = max(1, _PIECE_ELEMENTS // run.n_workers)
-    for first in range(0, run.n_rounds, step):
-        yield first, run.column(name, first, first + step)
+    for first, stop in spans(0, run.n_rounds, _PIECE_ELEMENTS // run.n_workers):
+        yield first, run.column(name, first, stop)
+
+
+def spans(first: int, stop: int, n_rows: int) -> Iterator[tuple[int, int]]:
+    """Cut the rounds from `first` on, before `stop`, into runs of at most `n_rows`.
+
+    They have one round at least.
+    """
+    step = max(1, n_rows)
+    for start in range(first, stop, step):
+        yield start, min(start + step, stop)

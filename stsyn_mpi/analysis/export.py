@@ -17,11 +17,11 @@ from stsyn_mpi.analysis.export_tables import (
     Table,
     columns_of,
     is_missing,
-    json_values,
     parse_span,
     pieces_of,
     round_pieces,
 )
+from stsyn_mpi.analysis.json_values import finite_json, json_values
 from stsyn_mpi.analysis.targets import check_target
 from stsyn_mpi.analysis.trace_events import write_trace
 from stsyn_mpi.errors import InputError
@@ -200,10 +200,8 @@ def _write_json(run: Run, _: Table, span: RoundSpan, file: IO[bytes]) -> None:
         },
         "config": run.config,
     }
-    # A number beyond the largest one is no JSON.
-    about = json.loads(json.dumps(about), parse_constant=lambda name: None)
     text = _Text(file)
-    text.write(json.dumps(about, indent=1)[: -len("\n}")])
+    text.write(json.dumps(finite_json(about), indent=1)[: -len("\n}")])
     text.write(',\n "rounds": [')
     _write_records(text, _round_records(run, span))
     if run.has_updates:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import spans
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import (
@@ -99,9 +99,8 @@ def pieces_of(
 
 def round_pieces(run: Run, span: RoundSpan) -> Iterator[RoundSpan]:
     """Yield the rounds of a span in pieces that bound the memory they take."""
-    step = max(1, _PIECE_ELEMENTS // run.n_workers)
-    for first in range(span.first, span.stop, step):
-        yield RoundSpan(first, min(first + step, span.stop))
+    for piece in spans(*span, _PIECE_ELEMENTS // run.n_workers):
+        yield RoundSpan(*piece)
 
 
 def _worker_rows(
@@ -131,16 +130,3 @@ def is_missing(values: np.ndarray) -> np.ndarray:
     """Say where nothing was recorded: NaN, or -1 among integers."""
     is_float = values.dtype.kind == "f"
     return np.asarray(np.isnan(values) if is_float else values == MISSING_COUNT)
-
-
-def json_values(values: np.ndarray) -> list[object]:
-    """Return an array as JSON takes it; what is missing or infinite is None."""
-    if values.ndim > 1:
-        return [json_values(row) for row in values]
-    return [None if _is_no_number(value) else value for value in values.tolist()]
-
-
-def _is_no_number(value: float | int) -> bool:
-    if isinstance(value, int):
-        return value == MISSING_COUNT
-    return not math.isfinite(value)

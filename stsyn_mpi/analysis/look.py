@@ -106,7 +106,7 @@ def look_at(run: Run) -> Look:
     silence_s = _finite(max(0.0, time.time() - run.heartbeat)) or 0.0
     rate = _rate(run, wall)
     has_ended = _has_ended(run)
-    rounds, limit_s = _number(run, "rounds"), _number(run, "time_limit")
+    rounds = _number(run, "rounds")
     return Look(
         path=str(run.path),
         standing=run.standing(),
@@ -117,13 +117,13 @@ def look_at(run: Run) -> Look:
         n_rounds=run.n_rounds,
         rounds=None if rounds is None else int(rounds),
         wall_s=wall_s,
-        time_limit_s=limit_s,
+        time_limit_s=_number(run, "time_limit"),
         target_accuracy=_number(run, "target_accuracy"),
         test_accuracy=float(known[-1]) if len(known) else None,
         best_accuracy=float(known.max()) if len(known) else None,
         train_loss=_finite(loss[-1]) if len(loss) else None,
         rounds_per_s=rate,
-        left_s=None if has_ended else _left_s(run, rate, rounds, limit_s, silence_s),
+        left_s=None if has_ended else _left_s(run, rate, wall_s, silence_s),
         slowest=_slowest(run),
         absent=_absent(run),
         warning=_warning(run, loss),
@@ -167,24 +167,21 @@ def _created(run: Run) -> float:
 
 
 def _left_s(
-    run: Run,
-    rate: float | None,
-    rounds: float | None,
-    limit_s: float | None,
-    silence_s: float,
+    run: Run, rate: float | None, wall_s: float | None, silence_s: float
 ) -> float | None:
     """Return the time to whichever end comes first; a target accuracy is not foreseen.
 
     The time limit of a resumed run counts from its resume, which the file does not
     tell on the clock of the run.
     """
+    rounds, limit_s = _number(run, "rounds"), _number(run, "time_limit")
     ends = []
     if rounds is not None and rate:
-        ends.append((rounds - run.n_rounds) / rate - silence_s)
-    is_first = not run.attributes.get("n_resumes")
-    if limit_s is not None and run.clock == "wall" and is_first and run.n_rounds:
-        ends.append(limit_s - float(run.column("wall_s")[-1]) - silence_s)
-    return _finite(max(0.0, min(ends))) if ends else None
+        ends.append((rounds - run.n_rounds) / rate)
+    is_first = run.clock == "wall" and not run.attributes.get("n_resumes")
+    if limit_s is not None and wall_s is not None and is_first:
+        ends.append(limit_s - wall_s)
+    return max(0.0, min(ends) - silence_s) if ends else None
 
 
 def _slowest(run: Run) -> tuple[SlowWorker, ...]:

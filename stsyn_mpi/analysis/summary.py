@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import worker_pieces
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.prediction import Prediction, predict_run
 from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
-
-_PIECE_ELEMENTS = 1 << 20
-"""Elements of a worker column read at a time: the report of a long run stays small."""
 
 COUNTS = (
     "updates_done",
@@ -94,18 +93,8 @@ class RunSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
-        values: dict[str, Any] = _finite(asdict(self))
+        values: dict[str, Any] = finite_json(asdict(self))
         return values
-
-
-def _finite(value: Any) -> Any:
-    """Return a nested value with None for numbers that are infinite or none."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    is_odd = isinstance(value, float) and not math.isfinite(value)
-    return None if is_odd else value
 
 
 def summarise(run: Run) -> RunSummary:
@@ -183,8 +172,7 @@ def _mean_count(counts: np.ndarray) -> float | None:
 
 def _summarise_workers(run: Run) -> tuple[WorkerSummary, ...]:
     updates = _column_totals(run, "worker_updates")
-    used = _status_totals(run, WorkerStatus.USED)
-    late = _status_totals(run, WorkerStatus.LATE)
+    used, late = _status_totals(run, WorkerStatus.USED, WorkerStatus.LATE)
     names = ("compute", "injected", "cancelled", "idle")
     seconds = [_column_totals(run, f"worker_{name}_s") for name in names]
     hosts = worker_hosts(run)
@@ -204,19 +192,14 @@ def _summarise_workers(run: Run) -> tuple[WorkerSummary, ...]:
 def _column_totals(run: Run, name: str) -> np.ndarray:
     """Sum a worker column over the rounds, taking what is missing as nothing."""
     total = np.zeros(run.n_workers)
-    for block in _pieces(run, name):
+    for _, block in worker_pieces(run, name):
         total += np.where(np.isfinite(block) & (block > 0), block, 0).sum(axis=0)
     return total
 
 
-def _status_totals(run: Run, status: WorkerStatus) -> np.ndarray:
-    total = np.zeros(run.n_workers, dtype=np.int64)
-    for block in _pieces(run, "worker_status"):
-        total += (block == status).sum(axis=0)
-    return total
-
-
-def _pieces(run: Run, name: str) -> Any:
-    step = max(1, _PIECE_ELEMENTS // run.n_workers)
-    for first in range(0, run.n_rounds, step):
-        yield run.column(name, first, first + step)
+def _status_totals(run: Run, *codes: WorkerStatus) -> np.ndarray:
+    """Count the rounds of each code by worker, int64 (n_codes, n_workers)."""
+    totals = np.zeros((len(codes), run.n_workers), dtype=np.int64)
+    for _, block in worker_pieces(run, "worker_status"):
+        totals += [(block == code).sum(axis=0) for code in codes]
+    return totals

@@ -15,11 +15,11 @@ from stsyn_mpi.analysis.bins import durations
 from stsyn_mpi.analysis.export_tables import (
     RoundSpan,
     Table,
-    json_values,
     pieces_of,
     round_pieces,
 )
 from stsyn_mpi.analysis.gantt_bars import ROUNDING_S, begins_task, waited_s
+from stsyn_mpi.analysis.json_values import json_values
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 

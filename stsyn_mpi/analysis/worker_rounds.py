@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from stsyn_mpi.analysis.bins import spans
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
 
@@ -99,12 +100,10 @@ class WorkerRounds:
 
 def read_worker_rounds(run: Run) -> Iterator[WorkerRounds]:
     """Read the worker columns of a run, some megabytes at a time."""
-    step = max(1, _PIECE_ELEMENTS // run.n_workers)
-    for first in range(0, run.n_rounds, step):
-        names = ("updates", "compute_s", "injected_s", "cancelled_s", "target_s")
-        columns = [f"worker_{name}" for name in (*names, "status")]
-        columns += ["wait_for", "target_updates"]
-        yield WorkerRounds(*(run.column(name, first, first + step) for name in columns))
+    names = ("updates", "compute_s", "injected_s", "cancelled_s", "target_s", "status")
+    columns = [*(f"worker_{name}" for name in names), "wait_for", "target_updates"]
+    for first, stop in spans(0, run.n_rounds, _PIECE_ELEMENTS // run.n_workers):
+        yield WorkerRounds(*(run.column(name, first, stop) for name in columns))
 
 
 def _seconds(column: np.ndarray) -> np.ndarray:

@@ -99,6 +99,7 @@ def choose_way(option: str, detect: Callable[[], Finding], *, is_host: bool) -> 
 def detect(environ: Mapping[str, str]) -> Finding:
     """Ask the MPI of this process, which has been initialised; never raises."""
     kinds, maps, library = "", "", None
+    # mpi4py says so of a call that an MPI lacks.
     with suppress(MPI.Exception, NotImplementedError):
         info = MPI.COMM_WORLD.Get_info()
         kinds = info.get("mpi_memory_alloc_kinds") or ""

@@ -140,10 +140,13 @@ class Disturbed:
                     self.killed.add(rank)
 
     def _stacks(self):
-        for path in self.ledgers.iterdir():
+        """End the ranks, which print where they are; return what was said."""
+        ranks = {int(path.suffix[1:]) for path in self.ledgers.iterdir()}
+        for pid in ranks:
             with suppress(ProcessLookupError):
-                os.kill(int(path.suffix[1:]), signal.SIGABRT)
-        time.sleep(1.0)
+                os.kill(pid, signal.SIGABRT)
+        self.pids |= ranks
+        self.leftovers()  # Until they are gone.
         return f"the job does not end\n{self.job.errors}"
 
 

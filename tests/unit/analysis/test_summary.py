@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from synthetic_run import draw_rounds
 
-from stsyn_mpi.analysis import summary as module
-from stsyn_mpi.analysis.summary import summarise
+from stsyn_mpi.analysis import bins
+from stsyn_mpi.analysis.summary import COUNTS, summarise
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import RunWriter, open_run
 
@@ -29,7 +29,7 @@ def test_figures_agree_with_the_rows(run_path, rows):
     assert summary.round_median_s == pytest.approx(np.median(np.diff(walls)))
     n_uploaders = [row["n_uploaders"] for row in rows]
     assert summary.uploaders_mean == pytest.approx(np.mean(n_uploaders))
-    for name in module.COUNTS:
+    for name in COUNTS:
         assert summary.counts[name] == sum(row[name] for row in rows), name
 
 
@@ -50,7 +50,7 @@ def test_worker_totals_agree_with_the_rows(run_path, rows):
 
 def test_long_runs_are_read_in_pieces(run_path, monkeypatch):
     whole = summary_of(run_path)
-    monkeypatch.setattr(module, "_PIECE_ELEMENTS", 8 * 7)
+    monkeypatch.setattr(bins, "_PIECE_ELEMENTS", 8 * 7)
     in_pieces = summary_of(run_path)
     assert in_pieces.counts == whole.counts
     for a, b in zip(in_pieces.workers, whole.workers, strict=True):
