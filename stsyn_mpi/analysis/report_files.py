@@ -11,8 +11,8 @@ from stsyn_mpi.analysis.page.build import build_page
 from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.rendering import save_picture
 from stsyn_mpi.analysis.run_report import RunReport
-from stsyn_mpi.analysis.targets import cannot_write, check_target
-from stsyn_mpi.runfile.publish import scratch_path
+from stsyn_mpi.analysis.targets import check_target
+from stsyn_mpi.runfile.publish import cannot_write, scratch_path
 
 
 def check_targets(html: Path | None, png_folder: Path | None) -> None:

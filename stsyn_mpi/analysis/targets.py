@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 
 from stsyn_mpi.errors import InputError
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+from stsyn_mpi.runfile.guarded import SIGNATURE
+from stsyn_mpi.runfile.publish import cannot_write
 
 
 def check_target(path: Path, kind: str, option: str) -> None:
@@ -27,7 +27,7 @@ def check_target(path: Path, kind: str, option: str) -> None:
     """
     try:
         mode = path.stat().st_mode
-        is_hdf5 = stat.S_ISREG(mode) and _begin_of(path) == _HDF5
+        is_hdf5 = stat.S_ISREG(mode) and _begin_of(path) == SIGNATURE
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
@@ -43,10 +43,4 @@ def check_target(path: Path, kind: str, option: str) -> None:
 
 def _begin_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(len(_HDF5))
-
-
-def cannot_write(path: Path, error: Exception, option: str) -> InputError:
-    """Return the error for a file that the system refuses to write."""
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"cannot write {path}: {reason} ({option})")
+        return file.read(len(SIGNATURE))

@@ -16,7 +16,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / "job.sh"
 _BLOCK = re.compile(r"@(?:if (\w+)|end)@")
 _VALUE = re.compile(r"@(\w+)@")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-_SUBMIT = {"pbs": "qsub", "slurm": "sbatch"}
+SUBMIT_COMMANDS = {"pbs": "qsub", "slurm": "sbatch"}
 _DOCTOR = {
     "pbs": "-v STSYN_MPI_JOB=doctor",
     "slurm": "--export=ALL,STSYN_MPI_JOB=doctor",
@@ -102,7 +102,7 @@ def _values(job: Job) -> dict[str, str]:
 
 def _shell_values(job: Job, script: Path) -> dict[str, str]:
     return {
-        "submit": _SUBMIT[job.site.scheduler],
+        "submit": SUBMIT_COMMANDS[job.site.scheduler],
         "doctor": _DOCTOR[job.site.scheduler],
         "script": shlex.quote(str(script)),
         "config": shlex.quote(str(job.config)),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stsyn_mpi.cluster.request import Job, Wishes, check_job
-from stsyn_mpi.cluster.scripts import counted, script_text, summary
+from stsyn_mpi.cluster.scripts import (
+    SUBMIT_COMMANDS,
+    counted,
+    script_text,
+    summary,
+)
 from stsyn_mpi.cluster.sites import find_site, load_sites
 from stsyn_mpi.cluster.submitting import find_submit_command, submit
 from stsyn_mpi.errors import InputError
 
 _SUFFIX = {"pbs": ".pbs", "slurm": ".sbatch"}
-_SUBMIT = {"pbs": "qsub", "slurm": "sbatch"}
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,8 @@ class Written:
         else:
             if not job.account:
                 lines.append("no --account was given: many sites want one")
-            lines.append(
-                f"look at its head, then: {_SUBMIT[job.site.scheduler]} {self.script}"
-            )
+            command = (SUBMIT_COMMANDS[job.site.scheduler], str(self.script))
+            lines.append(f"look at its head, then: {shlex.join(command)}")
         return "\n".join(lines)
 
     def json(self) -> str:

@@ -23,7 +23,7 @@ from stsyn_mpi.runfile.swmr import is_marked_open, open_marked
 from stsyn_mpi.text_heaps import has_endless_heap
 
 _MOST_CHARACTERS = 400
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class BeingWrittenError(InputError):
@@ -99,13 +99,13 @@ def require_hdf5(path: Path, kind: str = "run file") -> None:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path} is no regular file: a {kind} is expected")
         with path.open("rb") as file:
-            signature = file.read(len(_SIGNATURE))
-        is_endless = signature == _SIGNATURE and has_endless_heap(path)
+            signature = file.read(len(SIGNATURE))
+        is_endless = signature == SIGNATURE and has_endless_heap(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
-    if signature != _SIGNATURE:
+    if signature != SIGNATURE:
         raise InputError(f"{path} is no HDF5 file: a {kind} of stsyn_mpi is expected")
     if is_endless:
         raise InputError(f"{path} is damaged or truncated: a heap of texts has no end")

@@ -88,7 +88,8 @@ def already_exists(path: Path) -> InputError:
     )
 
 
-def cannot_write(path: Path, error: OSError) -> InputError:
+def cannot_write(path: Path, error: Exception, option: str = "--out") -> InputError:
     """Return the error for a file that the system, or HDF5, refuses to write."""
-    reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
-    return InputError(f"cannot write {path}: {reason} (--out)")
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number) if number else str(error).partition("\n")[0]
+    return InputError(f"cannot write {path}: {reason} ({option})")
