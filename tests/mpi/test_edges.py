@@ -181,13 +181,13 @@ def test_stalled_root_blames_nobody(start, tmp_path):
     path = tmp_path / "run.h5"
     options = ("--alive-interval", "100ms", "--time-limit", "60s", *OPTIONS)
     job = start(4, "--out", path, *options)
-    wait_until(lambda: rounds_of(path) >= 10, "10 rounds")
+    job.wait_for_rounds(path, 10)
     root = pids_of(path)[0]
     os.kill(root, signal.SIGSTOP)
     time.sleep(2.5)  # the fault itself: more than the silence that makes a worker hung
     os.kill(root, signal.SIGCONT)
     reached = rounds_of(path)
-    wait_until(lambda: rounds_of(path) >= reached + 10, "10 rounds more")
+    job.wait_for_rounds(path, reached + 10)
     os.kill(root, signal.SIGUSR1)
     assert job.wait() == 0, job.errors
     with open_run(path) as run:

@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 
 import pytest
-from real_jobs import is_alive, pids_of, rounds_of, wait_until
+from real_jobs import is_alive, pids_of, wait_until
 
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED
 from stsyn_mpi.runfile.reader import open_run
@@ -50,7 +50,7 @@ def test_train_reports_the_failure_as_exit_code_1(start_alone, tmp_path):
 def test_interrupted_training_ends_in_good_order(start_alone, tmp_path, number):
     path = tmp_path / "run.h5"
     job = start_alone("-M", 3, "--out", path, "--rounds", 10_000, *OPTIONS)
-    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    job.wait_for_rounds(path, 3)
     pids = pids_of(path)
     job.send(number)
     assert job.wait() == EXIT_DONE, job.errors
@@ -65,7 +65,7 @@ def test_interrupted_training_ends_in_good_order(start_alone, tmp_path, number):
 def test_signal_to_any_rank_stops_the_run(start, tmp_path, rank):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, "--rounds", 10_000, *OPTIONS)
-    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    job.wait_for_rounds(path, 3)
     os.kill(pids_of(path)[rank], signal.SIGUSR1)
     assert job.wait() == EXIT_DONE, job.errors
     with open_run(path) as run:
@@ -75,7 +75,7 @@ def test_signal_to_any_rank_stops_the_run(start, tmp_path, rank):
 def test_signal_to_bare_mpirun_leaves_a_closed_file(start, tmp_path):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, "--rounds", 10_000, *OPTIONS)
-    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    job.wait_for_rounds(path, 3)
     job.send(signal.SIGINT)
     job.wait()
     with open_run(path) as run:
@@ -87,7 +87,7 @@ def test_second_signal_to_the_root_ends_everybody(start, tmp_path, ulfm):
     path = tmp_path / "run.h5"
     slow_end = ("--rounds", 10_000, "--alive-interval", "30s")
     job = start(4, "--out", path, *OPTIONS, *slow_end, ulfm=ulfm)
-    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    job.wait_for_rounds(path, 3)
     root, _, stopped, _ = pids_of(path)
     os.kill(stopped, signal.SIGSTOP)
 

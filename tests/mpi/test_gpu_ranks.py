@@ -10,7 +10,7 @@ import signal
 
 import numpy as np
 import pytest
-from real_jobs import pids_of, rounds_of, wait_until
+from real_jobs import pids_of, wait_until
 from sequential import sequential_params
 
 from stsyn_mpi.arrays import count_gpus
@@ -119,7 +119,7 @@ def test_a_stopped_rank_is_welcome_back(start, gpus, tmp_path, root_device):
     devices = ("--root-device", root_device, "--gpu-direct", "off")
     options = ("-K", 2, "--rounds", 1000, "--alive-interval", "100ms")
     job = start(4, "--out", path, *MANY_MESSAGES, *options, *fault, *devices)
-    wait_until(lambda: rounds_of(path) >= 12, "12 rounds")
+    job.wait_for_rounds(path, 12)
     os.kill(pids_of(path)[stopped + 1], signal.SIGCONT)
 
     def is_back():

@@ -28,7 +28,7 @@ def test_no_committed_round_is_lost(start, tmp_path, kill):
     moment_s = random.Random(SEED + kill).uniform(0.0, 0.3)
     path = tmp_path / "run.h5"
     job = start(3, "--out", path, "--rounds", 100_000, *OPTIONS)
-    wait_until(lambda: rounds_of(path) >= 5, "5 rounds")
+    job.wait_for_rounds(path, 5)
     pids = pids_of(path)
     time.sleep(moment_s)  # the moment of the fault
     seen = rounds_of(path)

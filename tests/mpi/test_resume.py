@@ -77,7 +77,7 @@ def test_killed_and_resumed_is_the_same_run_bit_for_bit(
     job = start(4, "--out", path, *SAME, *options)
     wait_until(lambda: len(checkpoints_of(path)) > 0, "a checkpoint")
     seen = rounds_of(path)
-    wait_until(lambda: rounds_of(path) > seen, "a round after the checkpoint")
+    job.wait_for_rounds(path, seen + 1)
     kill_all(job, path)
     left = rounds_of(path)
     job = start(4, "--resume", path)
@@ -96,7 +96,7 @@ def test_killed_and_resumed_is_the_same_run_bit_for_bit(
 def test_signals_and_time_limits_make_a_chain(start, tmp_path, uninterrupted):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME)
-    wait_until(lambda: rounds_of(path) >= 2, "2 rounds")
+    job.wait_for_rounds(path, 2)
     os.kill(pids_of(path)[0], signal.SIGUSR1)
     assert job.wait() == EXIT_DONE, job.errors
     assert f"to go on: stsyn-mpi train --resume {path}" in job.errors
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_passed_over(start, tmp_path):
 def test_without_a_checkpoint_the_run_begins_anew(start, tmp_path):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME, "--checkpoint-every", "1h")
-    wait_until(lambda: rounds_of(path) >= 2, "2 rounds")
+    job.wait_for_rounds(path, 2)
     kill_all(job, path)
     left = rounds_of(path)
     job = start(4, "--resume", path)
@@ -167,7 +167,7 @@ def test_without_a_checkpoint_the_run_begins_anew(start, tmp_path):
 def test_too_few_workers_left_end_the_run_and_all_resume_it(start, tmp_path, openmpi):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME, "--min-workers", 3)
-    wait_until(lambda: rounds_of(path) >= 3, "3 rounds")
+    job.wait_for_rounds(path, 3)
     os.kill(pids_of(path)[2], signal.SIGKILL)
     assert job.wait() == EXIT_TOO_FEW_WORKERS, job.errors
     with open_run(path) as run:

@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from real_jobs import pids_of, rounds_of, wait_until
+from real_jobs import pids_of, rounds_of
 
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState, WorkerStatus
@@ -47,10 +47,10 @@ def test_stopped_worker_costs_one_limit_and_is_welcome_back(start, tmp_path, wai
     fault = ("--fault", STOP, "--alive-interval", "100ms")
     options = ("--out", path, "-K", wait_for, "--time-limit", "60s", *PACE, *fault)
     job = start(5, *options)
-    wait_until(lambda: rounds_of(path) >= 20, "20 rounds")
+    job.wait_for_rounds(path, 20)
     os.kill(pids_of(path)[STOPPED + 1], signal.SIGCONT)
     reached = rounds_of(path)
-    wait_until(lambda: rounds_of(path) >= reached + 20, "20 rounds more")
+    job.wait_for_rounds(path, reached + 20)
     os.kill(pids_of(path)[0], signal.SIGUSR1)
     assert job.wait() == 0, job.errors
     with open_run(path) as run:

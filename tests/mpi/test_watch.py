@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from real_jobs import WAIT_S, pids_of, rounds_of, wait_until
+from real_jobs import WAIT_S, pids_of
 
 pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
@@ -33,7 +33,7 @@ def watch():
 def begun(start, tmp_path, *options):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, "--delay", "exponential:mean=5ms", *options)
-    wait_until(lambda: rounds_of(path) > 0, "a round")
+    job.wait_for_rounds(path, 1)
     return path, job
 
 

@@ -7,9 +7,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from stsyn_mpi.mpi.supervisor import descendants
 from stsyn_mpi.runfile.reader import open_run
 
 WAIT_S = 90
+END_S = 5
 
 
 class Job:
@@ -20,7 +22,7 @@ class Job:
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 command,
-                env=environment,
+                env={**environment, "PYTHONFAULTHANDLER": "1"},
                 stdout=out,
                 stderr=err,
                 stdin=subprocess.DEVNULL,
@@ -38,6 +40,31 @@ class Job:
     @property
     def output(self) -> str:
         return self.out.read_text()
+
+    def wait_for_rounds(self, path: Path, n_rounds: int) -> int:
+        """Wait for committed rounds; a job that ends before, or stalls, says where."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            # In this order: what a job did before it ended counts.
+            code, reached = self.process.poll(), rounds_of(path)
+            if reached >= n_rounds:
+                return reached
+            if code is not None or time.monotonic() > end:
+                how = "does not go on" if code is None else f"ended with code {code}"
+                what = f"{reached} of {n_rounds} rounds, and the job {how}"
+                raise AssertionError(f"{what}\n{self.stacks()}")
+            time.sleep(0.02)
+
+    def stacks(self) -> str:
+        """End all processes, which print where they are; return what was printed."""
+        pids = descendants(self.process.pid)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+        end = time.monotonic() + END_S
+        while any(map(is_alive, pids)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.errors
 
     def send(self, number) -> None:
         self.process.send_signal(number)
