@@ -30,12 +30,9 @@ def refusal(job):
     ("options", "said"),
     [
         (("-K", 3), "3"),
-        (("-U", 0), "0"),
         (("-M", 5), "5"),
         (("--model", "cnn"), "8x8"),
         (("--data", "missing.h5"), "missing.h5"),
-        (("--log-level", "inf"), "did you mean 'info'"),
-        (("--delay", "exponentail:mean=1ms"), "exponential"),
     ],
 )
 def test_options_that_do_not_fit(start, tmp_path, options, said):
