@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -33,6 +35,8 @@ _MPI_SEGMENT = re.compile(
     r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
 )
 _PR_SET_CHILD_SUBREAPER = 36
+_SESSION_BASE = "PRTE_MCA_prte_local_tmpdir_base"
+_SESSION_BASES = (_SESSION_BASE, "PRTE_MCA_prte_tmpdir_base")
 
 
 def supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -43,7 +47,8 @@ def supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
     it on to the ranks as the request to stop in good order; the next one ends the job
     at once, and so does a launcher that lingers when the root, on this node, is gone.
     Whatever the job leaves running is killed, and what it leaves in shared memory on
-    this node is removed; if this process dies, the launcher is told to end.
+    this node or among temporary files is removed; if this process dies, the launcher is
+    told to end.
 
     Parameters
     ----------
@@ -60,6 +65,7 @@ class _Supervisor:
         self.ending = False
         self.spared: set[int] = set()
         self.segments: set[Path] = set()
+        self.session: Path | None = None
         self.root: int | None = None
         self.root_seen = 0.0
         self.libc = ctypes.CDLL(None)
@@ -82,6 +88,8 @@ class _Supervisor:
             for path in self.segments:
                 with suppress(OSError):
                     path.unlink()
+            if self.session is not None:
+                shutil.rmtree(self.session, ignore_errors=True)
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
@@ -90,7 +98,7 @@ class _Supervisor:
     ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             command,
-            env=dict(environment),
+            env={**environment, **self._session_variables(environment)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=dying_with(os.getpid()),
@@ -99,6 +107,20 @@ class _Supervisor:
         if self.first_signal is not None:
             process.send_signal(signal.SIGUSR1)
         return process
+
+    def _session_variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Give the launcher a new folder for its temporary files on this node.
+
+        Open MPI's names them by its process id and refuses to start ("listener thread
+        failed to start") where one that was killed has left some under the same id.
+        Other launchers know nothing of the variable.
+        """
+        if any(name in environment for name in _SESSION_BASES):
+            return {}
+        with suppress(OSError):
+            self.session = Path(tempfile.mkdtemp(prefix="stsyn-mpi-"))
+            return {_SESSION_BASE: str(self.session)}
+        return {}
 
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         n_polls = 0

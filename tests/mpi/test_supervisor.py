@@ -66,10 +66,13 @@ def start(tmp_path, request):
     started = []
 
     rank = [sys.executable, "-c", RANK, str(tmp_path)]
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
 
     def launch(manner):
         process = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, request.param, *rank, manner]
+            [sys.executable, "-c", SUPERVISOR, request.param, *rank, manner],
+            env=environment,
         )
         started.append(process)
         return process
@@ -123,11 +126,12 @@ def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
     assert not any(path.exists() for path in segments)
 
 
-def test_a_killed_launcher_leaves_no_rank_and_no_shared_memory(start, tmp_path):
+def test_a_killed_launcher_leaves_nothing(start, tmp_path):
     supervisor = start("polite")
     pids = rank_pids(tmp_path)
     segments = shared_memory_of(pids)
     assert segments
+    assert list((tmp_path / "tmp").iterdir())
     # A look that has begun by now is over at the next but one.
     seen = n_looks(tmp_path)
     wait_until(lambda: n_looks(tmp_path) >= seen + 2, "the supervisor to look")
@@ -139,6 +143,7 @@ def test_a_killed_launcher_leaves_no_rank_and_no_shared_memory(start, tmp_path):
     assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
     assert not any(is_alive(pid) for pid in pids)
     assert not any(path.exists() for path in segments)
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 LINGERING = """

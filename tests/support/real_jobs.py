@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,6 @@ from stsyn_mpi.runfile.reader import open_run
 
 WAIT_S = 90
 END_S = 5
-NOT_STARTED, MOST_STARTS = "server's listener thread failed to start", 3
 
 
 class Job:
@@ -20,45 +20,26 @@ class Job:
 
     def __init__(self, command, environment, folder: Path):
         self.out, self.err = folder / "stdout", folder / "stderr"
-        self._command, self._folder = command, folder
-        self._environment = {**environment, "PYTHONFAULTHANDLER": "1"}
-        self._n_starts = 0
-        self._start()
-
-    def _start(self) -> None:
-        self._n_starts += 1
+        # An mpirun that is killed leaves files by which a later one of the same process
+        # id refuses to start: each has a place of its own.
+        temporary = tempfile.mkdtemp(dir=folder)
+        own = {"PYTHONFAULTHANDLER": "1", "TMPDIR": temporary}
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                self._command,
-                env=self._environment,
+                command,
+                env={**environment, **own},
                 stdout=out,
                 stderr=err,
                 stdin=subprocess.DEVNULL,
-                cwd=self._folder,
+                cwd=folder,
                 start_new_session=True,
             )
 
-    def poll(self) -> int | None:
-        """Return the exit code, None while it runs.
-
-        A launcher that could not even start is started again: while interfaces of the
-        network come and go, Open MPI's now and then finds none of its own.
-        """
-        code = self.process.poll()
-        if code and NOT_STARTED in self.errors and self._n_starts < MOST_STARTS:
-            self._start()
-            return None
-        return code
-
     def wait(self) -> int:
-        end = time.monotonic() + WAIT_S
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(max(0.0, end - time.monotonic()))
-            if (code := self.poll()) is not None:
-                return code
-            if time.monotonic() > end:
-                raise AssertionError(f"the job does not end\n{self.stacks()}")
+        try:
+            return self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the job does not end\n{self.stacks()}") from None
 
     @property
     def errors(self) -> str:
@@ -73,7 +54,7 @@ class Job:
         end = time.monotonic() + WAIT_S
         while True:
             # In this order: what a job did before it ended counts.
-            code, reached = self.poll(), rounds_of(path)
+            code, reached = self.process.poll(), rounds_of(path)
             if reached >= n_rounds:
                 return reached
             if code is not None or time.monotonic() > end:
