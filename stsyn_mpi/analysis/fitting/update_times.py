@@ -104,7 +104,7 @@ def update_times(run: Run) -> UpdateTimes:
     is_sound = _is_sound(rows, run.n_workers)
     if not is_sound.any():
         raise NoUpdatesError(f"{run.path} holds no update with sound times")
-    order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
+    order = _sorted(rows)
     # One column after the other: a sample of a long run is large.
     for name in rows:
         rows[name] = rows[name][order]
@@ -122,6 +122,21 @@ def update_times(run: Run) -> UpdateTimes:
         rows["until_next_s"],
         run.n_workers,
     )
+
+
+def _sorted(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the order by worker, round and start.
+
+    Rows of a worker and round nearly always stand in the order of their starts, and a
+    sort by two keys takes half as long.
+    """
+    order = np.lexsort((rows["round"], rows["worker"]))
+    worker, at, start_s = (rows[name][order] for name in ("worker", "round", "start_s"))
+    falls = (worker[1:] == worker[:-1]) & (at[1:] == at[:-1])
+    falls &= ~(start_s[1:] >= start_s[:-1])
+    if falls.any():
+        order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
+    return order
 
 
 def _is_sound(rows: dict[str, np.ndarray], n_workers: int) -> np.ndarray:
