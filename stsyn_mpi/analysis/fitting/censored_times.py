@@ -14,7 +14,7 @@ _BELOW = 1e-3
 """What was cut before this share of the shortest completed time tells nothing."""
 _FEWEST_AT_RISK, _LEAST_AT_RISK = 10, 0.01
 """Updates, and their share, that a curve must rest on to be compared with."""
-_ROUNDING = 1e-7
+_ROUNDING = 2e-7
 """Of a cut at the end of another update: it may be on either side of it."""
 
 

@@ -14,7 +14,7 @@ from stsyn_mpi.errors import InputError
 
 _FEWEST = 20
 """Completed updates, or draws of rounds, that a law can be fitted to."""
-_EQUAL = 1e-9
+_EQUAL = 2e-7
 """Times that differ by no more than this share are one time and rounding."""
 _FEW = 0.05
 """Share of the updates that rounding may have cut at their end."""
@@ -47,11 +47,11 @@ def draws_of(updates: UpdateTimes, part: str) -> Draws:
             f"the first {seconds[at]:g} s (worker {updates.worker[at]}, round "
             f"{updates.round[at]}): a law of times needs times above 0"
         )
-    # One that was cut as it began tells nothing.
+    # One that was cut as it began tells nothing. And rounding to the digits of a
+    # float32 makes times equal that differ by rounding.
     told = seconds > 0
-    return Draws(
-        updates.worker[told], updates.round[told], seconds[told], is_censored[told]
-    )
+    seconds = seconds[told].astype(np.float32).astype(np.float64)
+    return Draws(updates.worker[told], updates.round[told], seconds, is_censored[told])
 
 
 def check_number(draws: Draws, part: str, noun: str = "completed update") -> None:
