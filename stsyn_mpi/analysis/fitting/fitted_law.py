@@ -136,16 +136,24 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
     beyond = last + seen / float(weights.sum())
     mean = seen + float(outlives[-1]) * beyond
     error = _greenwood(times, outlives, beyond)
-    mass = (np.cumsum(weights) - weights / 2)[: times.n_sure]
-    at = np.unique(np.linspace(0, len(mass) - 1, _MOST_POINTS).astype(np.int64))
-    points = tuple(
-        zip(mass[at].tolist(), times.done_s[at].tolist(), strict=True),
-    )
+    points = _points(weights, times)
     known = {"mean": (max(0.0, mean - _Z * error), mean + _Z * error)}
     nan = math.nan
     return FittedLaw(
         EMPIRICAL, {}, mean, error, nan, 0, nan, 0.0, None, known, "", points=points
     )
+
+
+def _points(
+    weights: np.ndarray, times: CensoredTimes
+) -> tuple[tuple[float, float], ...]:
+    """Return probabilities and times of a curve, closer to each other far out."""
+    mass = (np.cumsum(weights) - weights / 2)[: times.n_sure]
+    last, half = mass[-1], _MOST_POINTS // 2
+    far = 1 - np.geomspace(1.0, max(1e-9, 1 - last), half)
+    wanted = np.concatenate([np.linspace(0.0, last, half), far, [last]])
+    at = np.unique(np.searchsorted(mass, wanted).clip(max=len(mass) - 1))
+    return tuple(zip(mass[at].tolist(), times.done_s[at].tolist(), strict=True))
 
 
 def _greenwood(times: CensoredTimes, outlives: np.ndarray, beyond_s: float) -> float:

