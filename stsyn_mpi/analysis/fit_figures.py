@@ -16,6 +16,7 @@ PART_WORDS = {
 HEADINGS = ("law", "mean", "parameter", "AIC", "off", "p")
 _TIMES, _DERIVED = ("shift",), "x_min"
 _UNKNOWN = "-"
+_FAR = 1e5
 
 
 def unit_of(fit: RunFit) -> tuple[float, str]:
@@ -42,10 +43,16 @@ def law_cells(fit: RunFit, law: FittedLaw) -> tuple[str, ...]:
         law.name,
         _interval(law.mean_s, law.intervals["mean"], factor),
         parameters,
-        (f"{behind:,.1f}" if behind < 1000 else f"{behind:,.0f}") if known else "",
+        _difference(behind) if known else "",
         f"{law.distance:.3f}" if known else "",
         p_words(law.p_value),
     )
+
+
+def _difference(value: float) -> str:
+    if value >= _FAR:
+        return f">{_FAR:.0e}".replace("+0", "")
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def p_words(p_value: float | None) -> str:

@@ -13,17 +13,20 @@ from stsyn_mpi.analysis.fitting.run_fit import RunFit
 from stsyn_mpi.analysis.fitting.run_fits import RunFits
 from stsyn_mpi.analysis.words import abridged
 
-_MOST_OF_A_PART = 3
-"""Laws of a part that are shown, the best ones; of whole updates all are."""
+_MOST_CHARACTERS = 200
 
 
 def fit_tables(fits: RunFits) -> RenderableType:
-    """Return the ranked laws of whole updates and of their parts, or why not."""
-    parts: list[RenderableType] = [Text(" update times", style="bold")]
+    """Return the ranked laws of whole updates, the best of their parts, or why not."""
+    parts: list[RenderableType] = []
+    if not fits.fits:
+        parts.append(Text(" update times", style="bold"))
     for fit in fits.fits:
+        if fit.part != "together":
+            parts.append(_aside(_line(fit)))
+            continue
         parts += [_table(fit), _aside(fit.words)]
-        if fit.delay:
-            parts.append(_aside(f"As an option: --delay {fit.delay}"))
+        parts.append(_aside(_option(fit)))
     parts += [_aside(note) for note in fits.notes]
     return Padding(Group(*parts), (0, 0, 1, 0))
 
@@ -32,9 +35,9 @@ def _table(fit: RunFit) -> RenderableType:
     _, unit = unit_of(fit)
     table = Table(
         box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-        title=f"{PART_WORDS[fit.part]}; {unit}, 95 % intervals",
+        show_edge=False,
+        padding=0,
+        title=f"update times: {PART_WORDS[fit.part]}; {unit}, 95 % intervals",
     )
     table.title_justify = "left"
     for heading in HEADINGS:
@@ -44,10 +47,26 @@ def _table(fit: RunFit) -> RenderableType:
             justify="right" if is_right else "left",
             no_wrap=heading != "parameter",
         )
-    laws = fit.laws if fit.part == "together" else fit.laws[:_MOST_OF_A_PART]
-    for law in laws:
+    for law in fit.laws:
         table.add_row(*law_cells(fit, law))
-    return Padding(table, (0, 0, 0, 1))
+    return Padding(table, (0, 0, 1, 1))
+
+
+def _option(fit: RunFit) -> str:
+    """Return the law as an option; long factors stand in the JSON."""
+    if fit.best is None:
+        return ""
+    if len(fit.delay) <= _MOST_CHARACTERS:
+        return f"As an option: --delay {fit.delay}"
+    return f"As an option: --delay {fit.best.delay}, with factors: see --json"
+
+
+def _line(fit: RunFit) -> str:
+    """Say in one line what fits a part best."""
+    name, mean, parameter, _, off, p = law_cells(fit, fit.laws[0])
+    _, unit = unit_of(fit)
+    parts = [f"{name}, mean {mean} {unit}", parameter, f"{off} off, p {p}" * bool(off)]
+    return f"{PART_WORDS[fit.part]}: {', '.join(filter(None, parts))}"
 
 
 def _aside(words: str) -> RenderableType:
