@@ -60,7 +60,7 @@ def draw_fit(fits: RunFits) -> Figure:
 
 
 def _draw(axes: Axes, fit: RunFit) -> None:
-    seen = fit.laws[-1].points[-1][0]
+    seen = fit.seen
     measured = fit.laws[-1].quantile(np.array([0.5 * seen, seen]))
     is_heavy = bool(measured[1] > _HEAVY * measured[0])
     u = _probabilities(seen, is_heavy=is_heavy)

@@ -16,7 +16,9 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulation.delays import parse_delay
 
 EMPIRICAL, CONSTANT = "empirical", "constant"
-_MOST_POINTS = 257
+_MOST_STEPS, _FAR_STEPS = 768, 256
+"""Steps of a curve that are kept, at equal ranks and far out."""
+_ROUNDING = 1e-12
 _Z = 1.959963984540054
 
 
@@ -51,7 +53,7 @@ class FittedLaw:
     theta : tuple of float
         Parameters as the family has them.
     points : tuple of (float, float)
-        Of the empirical law, probabilities and times (s), both rising.
+        Of the empirical law, the probabilities up to its times (s), both rising.
     """
 
     name: str
@@ -69,15 +71,13 @@ class FittedLaw:
     points: tuple[tuple[float, float], ...] = ()
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
-        """Return the times (s) that are exceeded with probability 1 - ``u``.
-
-        Of the empirical law NaN beyond what was seen.
-        """
+        """Return the times (s) that are exceeded with probability 1 - ``u``."""
         if self.name == CONSTANT:
             return np.full(np.shape(u), self.mean_s)
         if self.name == EMPIRICAL:
             known, seconds = np.array(self.points).T
-            return np.asarray(np.interp(u, known, seconds, right=np.nan))
+            place = np.searchsorted(known, np.asarray(u) - _ROUNDING)
+            return np.asarray(seconds[np.minimum(place, len(seconds) - 1)])
         return FAMILIES[self.name].quantile(np.array(self.theta), np.asarray(u))
 
 
@@ -136,7 +136,7 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
     beyond = last + seen / float(weights.sum())
     mean = seen + float(outlives[-1]) * beyond
     error = _greenwood(times, outlives, beyond)
-    points = _points(weights, times)
+    points = _points(weights, times, beyond)
     known = {"mean": (max(0.0, mean - _Z * error), mean + _Z * error)}
     nan = math.nan
     return FittedLaw(
@@ -145,15 +145,23 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
 
 
 def _points(
-    weights: np.ndarray, times: CensoredTimes
+    weights: np.ndarray, times: CensoredTimes, beyond_s: float
 ) -> tuple[tuple[float, float], ...]:
-    """Return probabilities and times of a curve, closer to each other far out."""
-    mass = (np.cumsum(weights) - weights / 2)[: times.n_sure]
-    last, half = mass[-1], _MOST_POINTS // 2
-    far = 1 - np.geomspace(1.0, max(1e-9, 1 - last), half)
-    wanted = np.concatenate([np.linspace(0.0, last, half), far, [last]])
-    at = np.unique(np.searchsorted(mass, wanted).clip(max=len(mass) - 1))
-    return tuple(zip(mass[at].tolist(), times.done_s[at].tolist(), strict=True))
+    """Return the steps of a curve, those close to each other as one of their mean."""
+    mass = np.cumsum(weights)
+    wanted = np.concatenate(
+        [np.linspace(0.0, 1.0, _MOST_STEPS), 1 - np.geomspace(1e-6, 1.0, _FAR_STEPS)]
+    )
+    group = np.searchsorted(np.unique(wanted), mass - weights / 2)
+    share = np.bincount(group, weights)
+    total = np.bincount(group, weights * times.done_s)
+    known = share > 0
+    seconds = np.append(total[known] / share[known], beyond_s)
+    reached = np.append(np.cumsum(share[known]), 1.0)
+    n_steps = len(reached) - (reached[-2] >= 1.0 - 1e-12)
+    return tuple(
+        zip(reached[:n_steps].tolist(), seconds[:n_steps].tolist(), strict=True)
+    )
 
 
 def _greenwood(times: CensoredTimes, outlives: np.ndarray, beyond_s: float) -> float:

@@ -31,6 +31,7 @@ _OF_RUN = (
 _IN_CYCLES = ("async", "fedbuff", "k-batch-async")
 """Schemes whose workers never wait for others: communication is part of their cycle."""
 _NOTHING_S = 1e-9
+_MEASURED = "as measured"
 
 
 def read_run_request(
@@ -97,7 +98,7 @@ def _read(
         run.n_workers,
         k,
         u,
-        fit.delay,
+        _MEASURED if fit.uses_measured else fit.delay,
         fit.between_s,
         cost,
         fit.update_laws,
@@ -113,8 +114,6 @@ def _measured(
     """Return the fit, K and U as far as they are of use, communication, and notes."""
     try:
         fit = fit_run(run)
-        if not fit.delay:
-            raise InputError("no law with a finite mean fits the update times")
         rounds = RegularRounds(run)
         kind = parse_scheme(str(run.config.get("strategy", ""))).kind
         cost = comm if comm is not None else _cost(run, rounds, kind.name)
@@ -139,24 +138,23 @@ def _cost(run: Run, rounds: RegularRounds, scheme: str) -> str:
 
     The mean time of a round, less that in which the K-th worker had its U updates, on
     its own clock since it had the model. Where there is no such worker, less the time
-    to the K-th arrival; and where nobody waits for others, the mean time from a
+    to the K-th arrival; and where nobody waits for others, the median time from a
     worker's answer to its first update on the next model.
     """
-    if scheme in _IN_CYCLES:
-        seconds = run["worker_idle_s"][rounds.regular]
-    else:
-        lasted = np.diff(run["wall_s"], prepend=0.0)
-        seconds = (lasted - _computing_s(run, rounds))[rounds.regular]
-    known = seconds[np.isfinite(seconds)]
+    is_cycle = scheme in _IN_CYCLES
+    seconds = run["worker_idle_s"] if is_cycle else _beside_computing_s(run, rounds)
+    known = seconds[rounds.regular]
+    known = known[np.isfinite(known)]
     if not len(known):
         raise InputError("it has no round with all its times: give --comm")
-    mean_s = float(known.mean())
-    return duration_text(float(f"{mean_s:.4g}")) if mean_s > _NOTHING_S else "0"
+    typical_s = float(np.median(known) if is_cycle else known.mean())
+    return duration_text(float(f"{typical_s:.4g}")) if typical_s > _NOTHING_S else "0"
 
 
-def _computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:
-    """Return when the K-th had its target in each round, s, float64 (n_rounds,)."""
+def _beside_computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:
+    """Return what of each round is not the K-th's way to its target, s (n_rounds,)."""
     targets = run["worker_target_s"]
     targets = np.where(targets >= 0, targets, np.inf)
     kth_s = np.sort(targets, axis=1)[:, rounds.wait_for - 1]
-    return np.where(np.isfinite(kth_s), kth_s, run["kth_arrival_s"])
+    computing_s = np.where(np.isfinite(kth_s), kth_s, run["kth_arrival_s"])
+    return np.asarray(np.diff(run["wall_s"], prepend=0.0) - computing_s)

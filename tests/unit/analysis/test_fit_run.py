@@ -6,6 +6,7 @@ import pytest
 
 from stsyn_mpi.analysis.fitting.run_fit import fit_run, fit_updates
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.api import simulate
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import open_run
@@ -173,6 +174,20 @@ def test_a_law_without_a_mean_is_listed_but_predicts_nothing(simulated, tmp_path
     assert found.laws[0].delay == ""
     assert "pareto" not in found.delay
     assert "infinite mean" in found.words
+
+
+def test_where_no_law_is_close_the_measured_times_are_taken(simulated):
+    """Two values, of mean 20 ms: no law of the list is like that."""
+    path = simulated("bimodal:mean=20ms,slow_share=0.2,factors=15*1/5*2", rounds=200)
+    found = fit(path)
+    assert found.uses_measured
+    assert "the measured times themselves" in found.words
+    means = np.array([law.mean for law in found.update_laws])
+    np.testing.assert_allclose(means[:15], 0.020, rtol=0.05)
+    np.testing.assert_allclose(means[15:], 0.040, rtol=0.1)
+    exact = worker_laws("bimodal:mean=20ms,slow_share=0.2", 1)[0]
+    own, t = found.update_laws[0], np.array([0.1, 0.17, 0.23])
+    np.testing.assert_allclose(own.completed(10, t), exact.completed(10, t), atol=0.05)
 
 
 # Refusals: one line that says what is missing
