@@ -27,7 +27,7 @@ _MOST_LAWS = 3
 _N_POINTS = 60
 _FARTHEST = 1e-4
 """Share of the longest times that is drawn."""
-_HEAVY = 8.0
+_HEAVY = 7.2
 """Largest time in medians from which on axes are logarithmic."""
 _SHORTEST = 0.02
 """Probability from which on they are drawn then."""

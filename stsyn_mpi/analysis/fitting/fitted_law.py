@@ -19,6 +19,7 @@ EMPIRICAL, CONSTANT = "empirical", "constant"
 _MOST_STEPS, _FAR_STEPS = 768, 256
 """Steps of a curve that are kept, at equal ranks and far out."""
 _ROUNDING = 1e-12
+_UNSEEN = 0.05
 _Z = 1.959963984540054
 
 
@@ -127,7 +128,8 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
 
     Its mean takes what outlived the longest completed time for one mean longer than
     the longest of all, as `stsyn_mpi.analysis.theory.kaplan_meier` does. Its error is
-    that of Greenwood's formula.
+    that of Greenwood's formula; where more than 5 % was hardly ever seen to its end,
+    the interval has no upper end.
     """
     outlives = times.survival()
     weights = -np.diff(outlives, prepend=1.0)
@@ -137,7 +139,9 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
     mean = seen + float(outlives[-1]) * beyond
     error = _greenwood(times, outlives, beyond)
     points = _points(weights, times, beyond)
-    known = {"mean": (max(0.0, mean - _Z * error), mean + _Z * error)}
+    is_seen = outlives[times.n_sure - 1] <= _UNSEEN
+    high = mean + _Z * error if is_seen else math.inf
+    known = {"mean": (max(0.0, mean - _Z * error), high)}
     nan = math.nan
     return FittedLaw(
         EMPIRICAL, {}, mean, error, nan, 0, nan, 0.0, None, known, "", points=points
