@@ -181,12 +181,14 @@ def _delay(name: str, mean_s: float, named: Mapping[str, float]) -> str:
     """Return a law as users write it, empty where it is out of their range."""
     if not math.isfinite(mean_s):
         return ""
-    parts = [f"{name}:mean={duration_text(mean_s)}"]
+    # What is left of a mean beside the shift may be small.
+    digits = 7 if "shift" in named else 4
+    parts = [f"{name}:mean={duration_text(mean_s, digits)}"]
     for key, value in named.items():
         if key == "shift":
-            parts.append(f"shift={duration_text(min(value, mean_s))}")
+            parts.append(f"shift={duration_text(min(value, mean_s), digits)}")
         elif key != "x_min":
-            parts.append(f"{key}={value:.6g}")
+            parts.append(f"{key}={value:.4g}")
     text = ",".join(parts)
     try:
         parse_delay(text, 0, None)
@@ -195,8 +197,10 @@ def _delay(name: str, mean_s: float, named: Mapping[str, float]) -> str:
     return text
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration as options take it, to six digits."""
+def duration_text(seconds: float, digits: int = 4) -> str:
+    """Return a duration as options take it."""
     if seconds >= 1 or seconds < 1e-6:
-        return f"{seconds:.6g}s"
-    return f"{seconds * 1e3:.6g}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.6g}us"
+        return f"{seconds:.{digits}g}s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.{digits}g}ms"
+    return f"{seconds * 1e6:.{digits}g}us"

@@ -148,7 +148,7 @@ def _cost(run: Run, rounds: RegularRounds, scheme: str) -> str:
     if not len(known):
         raise InputError("it has no round with all its times: give --comm")
     typical_s = float(np.median(known) if is_cycle else known.mean())
-    return duration_text(float(f"{typical_s:.4g}")) if typical_s > _NOTHING_S else "0"
+    return duration_text(typical_s) if typical_s > _NOTHING_S else "0"
 
 
 def _beside_computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:

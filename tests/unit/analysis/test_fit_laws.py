@@ -146,8 +146,8 @@ def test_texts_of_laws_are_laws_with_the_same_quantiles(name):
     law = fit_law(FAMILIES[name], censored_times(seconds, np.zeros(3000, dtype=bool)))
     at = np.array([0.1, 0.5, 0.9])
     text = parse_delay(law.delay, 0, None).distribution
-    np.testing.assert_allclose(text.quantile(at), law.quantile(at), rtol=1e-4)
-    assert text.mean == pytest.approx(law.mean_s, rel=1e-5)
+    np.testing.assert_allclose(text.quantile(at), law.quantile(at), rtol=1e-3)
+    assert text.mean == pytest.approx(law.mean_s, rel=5e-4)
 
 
 def test_rounds_make_one_draw_each():

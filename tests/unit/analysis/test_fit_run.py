@@ -150,7 +150,7 @@ def test_time_between_updates_is_part_of_what_an_update_takes(simulated):
     found = fit(path)
     assert found.between_s == pytest.approx(0.002, rel=1e-6)
     expected = found.best.mean_s + 0.002
-    assert found.update_laws[0].mean == pytest.approx(expected, rel=1e-5)
+    assert found.update_laws[0].mean == pytest.approx(expected, rel=5e-4)
 
 
 def test_constant_times_are_a_law_of_their_own(simulated):

@@ -42,4 +42,4 @@ def test_the_python_of_the_page_runs(capsys):
     exec(compile(code, "fit.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "lognormal 0.027" in printed
-    assert "lognormal:mean=27.8273ms" in printed
+    assert "lognormal:mean=27.83ms" in printed
