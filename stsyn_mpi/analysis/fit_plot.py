@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +30,7 @@ _HEAVY = 7.2
 """Largest time in medians from which on axes are logarithmic."""
 _SHORTEST = 0.02
 """Probability from which on they are drawn then."""
+_ROUNDING = 1e-6
 _BEYOND = 1.3
 """Fitted times are drawn up to this multiple of the largest measured one."""
 
@@ -88,17 +88,18 @@ def _probabilities(seen: float, *, is_heavy: bool) -> np.ndarray:
     first = _SHORTEST if is_heavy else 0.005
     far = 1 - np.geomspace(0.5, least, _N_POINTS // 2)
     u = np.concatenate([np.linspace(first, 1.0, _N_POINTS), far])
-    return np.asarray(np.unique(u[(u >= first * seen) & (u <= seen)]))
+    last = min(seen, 1 - _FARTHEST)
+    return np.asarray(np.unique(u[(u >= first * seen) & (u <= last)]))
 
 
 def _limit(axes: Axes, x: np.ndarray) -> None:
     """Show the measured times: a law that is far off leaves the picture."""
     low, high = float(x[0]), float(x[-1])
-    if axes.get_xscale() == "log" and low > 0:
+    if axes.get_xscale() == "log":
         margin = (high / low) ** 0.03
         axes.set_xlim(low / margin, high * margin)
         axes.set_ylim(low / margin / _BEYOND, high * margin * _BEYOND)
         return
-    margin = 0.04 * (high - low) or math.ulp(1.0)
+    margin = 0.04 * (high - low) if high > low * (1 + _ROUNDING) else 0.5 * high
     axes.set_xlim(low - margin, high + margin)
-    axes.set_ylim(low - margin, low + _BEYOND * (high - low))
+    axes.set_ylim(low - margin, low + max(margin, _BEYOND * (high - low)))

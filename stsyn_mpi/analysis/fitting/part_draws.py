@@ -99,12 +99,13 @@ def constant_times(draws: Draws, n_workers: int) -> Constant | None:
     has_any = most > 0
     if not (most[has_any] <= least[has_any] * (1 + _EQUAL)).all():
         return None
-    if known.sum() < 2 * has_any.sum():
+    is_one = most[has_any].max() <= least[has_any].min() * (1 + _EQUAL)
+    if known.sum() < 2 * has_any.sum() and not is_one:
         return None
     own = least[draws.worker]
     n_longer = int((~known & (draws.seconds >= own * (1 - _EQUAL))).sum())
     if n_longer > _FEW * len(known):
-        if most[has_any].max() > least[has_any].min() * (1 + _EQUAL):
+        if not is_one:
             return None
         raise InputError(
             f"all completed updates took {time_words(float(most.max()))}, and "

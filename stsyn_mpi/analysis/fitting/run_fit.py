@@ -35,8 +35,10 @@ from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors, worker_fact
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.lattice_law import LatticeLaw
 from stsyn_mpi.analysis.theory.update_laws import PerRoundLaw, UpdateLaw
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
+_EQUAL = 1e-6
 PER_UPDATE, PER_ROUND = "per-update", "per-round"
 
 
@@ -138,6 +140,12 @@ def fit_run(run: Run, part: str = "together") -> RunFit:
 
 def fit_updates(updates: UpdateTimes, part: str = "together") -> RunFit:
     """Fit laws to update times; see `fit_run`."""
+    # Numbers of a damaged file may be as large as they like.
+    with np.errstate(all="ignore"):
+        return _fit_updates(updates, part)
+
+
+def _fit_updates(updates: UpdateTimes, part: str) -> RunFit:
     draws = draws_of(updates, part)
     check_number(draws, part)
     found = constant_times(draws, updates.n_workers)
@@ -151,6 +159,11 @@ def fit_updates(updates: UpdateTimes, part: str = "together") -> RunFit:
     factors = worker_factors(draws, updates.n_workers)
     scaled = draws.seconds / factors.factors[draws.worker]
     times = censored_times(scaled, draws.is_censored)
+    if times.done_s[-1] <= times.done_s[0] * (1 + _EQUAL):
+        raise InputError(
+            "all completed updates took one time, over their workers' factors: no law "
+            "can be told from that"
+        )
     laws = sorted((fit_law(f, times) for f in FAMILIES.values()), key=_criterion)
     seen = 1.0 - float(times.survival()[times.n_sure - 1])
     every = (*laws, empirical_law(times))

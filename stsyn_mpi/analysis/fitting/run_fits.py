@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_updates
 from stsyn_mpi.analysis.fitting.update_times import PARTS, UpdateTimes, update_times
 from stsyn_mpi.errors import InputError
@@ -60,9 +58,7 @@ def fit_parts(run: Run) -> RunFits:
         return RunFits((), (f"No law of update times: {error}.",))
     for part in _parts(updates):
         try:
-            # Numbers of a damaged file may be as large as they like.
-            with np.errstate(all="ignore"):
-                fits.append(fit_updates(updates, part))
+            fits.append(fit_updates(updates, part))
         except InputError as error:
             of = "" if part == "together" else f" ({part})"
             notes.append(f"No law of update times{of}: {error}.")

@@ -266,3 +266,36 @@ def test_absurdly_short_times_are_left_out_or_refused(simulated, value):
         return
     with pytest.raises(InputError, match="took no time or less"):
         fit(path)
+
+
+def hostile_times(rng):
+    """Make update times of many magnitudes, cut or not, of a few workers or many."""
+    n, n_workers = int(rng.choice([25, 80, 400])), int(rng.choice([1, 3, 30]))
+    worker, at = rng.integers(0, n_workers, n), rng.integers(-5, 1 << 40, n)
+    order = np.lexsort((at, worker))
+    seconds = (
+        10.0 ** rng.uniform(-12, 11, n),
+        rng.choice([1e-3, 1.0, 1e6], n),
+        0.02 * (1 + 1e-8 * rng.random(n)),
+        np.where(rng.random(n) < 0.01, 1e11, 0.02),
+        rng.lognormal(0, 30, n).clip(1e-11, 9e11),
+    )[rng.integers(5)]
+    done = rng.random(n) < rng.choice([0.3, 0.95, 1.0])
+    zero, until = np.zeros(n), rng.uniform(-1e12, 1e12, n)
+    return UpdateTimes(
+        worker[order], at[order], zero, seconds, zero, done, until, n_workers
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_times_of_strangers_are_fitted_or_refused_in_one_line(seed):
+    rng = np.random.default_rng(seed)
+    print(f"seed {seed}")
+    for _ in range(3):
+        try:
+            found = fit_updates(hostile_times(rng))
+            means = [law.mean for law in found.update_laws]
+        except InputError:
+            continue
+        assert np.isfinite(means).all()
+        assert np.isfinite(found.worker_factors).all()
