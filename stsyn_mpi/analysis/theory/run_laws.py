@@ -7,24 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stsyn_mpi.analysis.fitting.update_times import (
+    NoUpdatesError,
+    UpdateTimes,
+    update_times,
+)
 from stsyn_mpi.analysis.theory.delay_laws import empirical_law, worker_laws
 from stsyn_mpi.analysis.theory.kaplan_meier import kaplan_meier
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
-from stsyn_mpi.runfile.update_search import UpdateSearch
 from stsyn_mpi.simulation.delays import parse_delay
 from stsyn_mpi.spec import parse_spec
 
 _ALIKE = 0.01
 """Times of work are told apart in steps of this share of an update."""
-_MOST_ROWS = 1 << 21
-"""Of more updates a sample is taken: a law needs no more, and memory is bounded."""
 _MOST_GROUPS = 16
 """More laws than these take long to predict with, and each is of fewer updates."""
 
-_SHORTEST_S, _LONGEST_S = 1e-9, 1e12
-"""No clock tells shorter times apart, and nothing took longer."""
+_SHORTEST_S = 1e-9
+"""No clock tells shorter times apart."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def laws_of(run: Run) -> RunLaws:
     """
     delay = str(run.config.get("delay", "none"))
     if parse_spec(delay, "delay").name in ("none", "trace"):
-        return _measured(run, _Updates(run))
-    work = _work_s(run, _Updates(run))
+        return _measured(update_times(run))
+    work = _work_s(run)
     alike = _put_together(work, parse_delay(delay, 0, run.n_workers).mean)
     return RunLaws(worker_laws(delay, run.n_workers, alike), _work_words(delay, alike))
 
@@ -82,37 +84,21 @@ def _work_words(delay: str, work: Sequence[float]) -> str:
     return f"{words} and, as measured and taken as constant, {span} ms of work"
 
 
-class _Updates:
-    """The table of updates, by worker, round and start."""
-
-    def __init__(self, run: Run) -> None:
-        rows = UpdateSearch(run).sample(_MOST_ROWS)
-        order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
-        self.worker = rows["worker"][order].astype(np.int64)
-        self.round = rows["round"][order]
-        self.start_s = rows["start_s"][order]
-        self.injected_s = rows["injected_s"][order]
-        self.seconds = np.maximum(_SHORTEST_S, self.injected_s + rows["work_s"][order])
-        self.is_completed = rows["completed"][order] == 1
-        sound = np.isfinite(self.seconds) & np.isfinite(self.start_s)
-        sound &= self.seconds < _LONGEST_S
-        self.is_sound = sound & (self.worker >= 0) & (self.worker < run.n_workers)
-
-
-def _work_s(run: Run, updates: _Updates) -> np.ndarray:
+def _work_s(run: Run) -> np.ndarray:
     """Return what an update takes beside its delay, s, NaN if unknown, (n_workers,).
 
     From the start of one to the start of the next, less the delay as drawn: with what
     waiting and commit take. Without such pairs, the time of the work itself.
     """
-    follows = (np.diff(updates.worker) == 0) & (np.diff(updates.round) == 0)
-    follows &= updates.is_completed[:-1] & updates.is_sound[:-1] & updates.is_sound[1:]
-    worker = updates.worker[:-1][follows]
-    rest = (np.diff(updates.start_s) - updates.injected_s[:-1])[follows]
+    try:
+        updates = update_times(run)
+    except NoUpdatesError:
+        return _work_of_rounds_s(run)
+    follows = updates.is_completed & np.isfinite(updates.until_next_s)
+    worker = updates.worker[follows]
     if not len(worker):
-        n = np.maximum(0, run["worker_updates"]).sum(axis=0)
-        total = np.nansum(np.maximum(0, run["worker_compute_s"]), axis=0)
-        return np.where(n > 0, total / np.maximum(1, n), np.nan if n.any() else 0.0)
+        return _work_of_rounds_s(run)
+    rest = (updates.until_next_s - updates.injected_s)[follows]
     n = np.bincount(worker, minlength=run.n_workers)
     total = np.bincount(worker, np.maximum(0.0, rest), minlength=run.n_workers)
     # What is left of a virtual clock's time is rounding.
@@ -120,27 +106,31 @@ def _work_s(run: Run, updates: _Updates) -> np.ndarray:
     return np.where(n > 0, total / np.maximum(1, n), np.nan)
 
 
-def _measured(run: Run, updates: _Updates) -> RunLaws:
-    known = updates.is_sound
-    done = np.bincount(
-        updates.worker[known & updates.is_completed], minlength=run.n_workers
-    )
+def _work_of_rounds_s(run: Run) -> np.ndarray:
+    """Return the mean time of the work itself, of runs that recorded no updates."""
+    n = np.maximum(0, run["worker_updates"]).sum(axis=0)
+    total = np.nansum(np.maximum(0, run["worker_compute_s"]), axis=0)
+    return np.where(n > 0, total / np.maximum(1, n), np.nan if n.any() else 0.0)
+
+
+def _measured(updates: UpdateTimes) -> RunLaws:
+    n_workers, is_completed = updates.n_workers, updates.is_completed
+    seconds = np.maximum(_SHORTEST_S, updates.seconds("together"))
+    done = np.bincount(updates.worker[is_completed], minlength=n_workers)
     if not done.all():
         raise InputError(f"worker {int(np.argmin(done))} has no recorded update")
-    total = np.bincount(
-        updates.worker[known], updates.seconds[known], minlength=run.n_workers
-    )
+    total = np.bincount(updates.worker, seconds, minlength=n_workers)
     group = _groups(total / done)
     laws: list[UpdateLaw] = []
     for g in range(int(group.max()) + 1):
-        own = known & (group[updates.worker * known] == g)
-        times = kaplan_meier(updates.seconds[own], updates.is_completed[own])
+        own = group[updates.worker] == g
+        times = kaplan_meier(seconds[own], is_completed[own])
         laws.append(empirical_law(*times))
     words = (
         "Update times are drawn independently from those measured, cancelled updates "
         "counted as longer than they were"
     )
-    if len(laws) < run.n_workers:
+    if len(laws) < n_workers:
         words += f", workers of similar pace together in {len(laws)} groups"
     return RunLaws([laws[g] for g in group], words)
 

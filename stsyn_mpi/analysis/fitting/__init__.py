@@ -1,0 +1,1 @@
+"""The laws of update times that a recorded run is fitted by."""
