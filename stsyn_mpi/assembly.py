@@ -75,6 +75,7 @@ class Job:
             target_updates=config.target_updates,
             seed=config.seed,
             n_samples=n_samples,
+            adapt=config.adapt,
         )
 
     def facts(self, n_params: int) -> dict[str, object]:

@@ -48,6 +48,9 @@ class TrainConfig:
         up. Schemes that wait for everybody take M whatever is given.
     target_updates : int
         U, local updates each of them must complete.
+    adapt : str
+        Which of K and U the scheme chooses anew while it runs: ``off | k | u | ku``;
+        `stsyn_mpi.strategies.adaptation` says how.
     weights : str
         Of uploads: ``auto`` (the scheme's own) or ``uniform | updates | nova | samples
         | staleness:power=0.5``.
@@ -115,6 +118,7 @@ class TrainConfig:
     strategy: str = "stsyn"
     wait_for: int | None = None
     target_updates: int = 10
+    adapt: str = "off"
     weights: str = "auto"
     server_step: str = "mean"
     rounds: int | None = None
@@ -253,7 +257,12 @@ class TrainConfig:
         ).validate()
         scheme = parse_scheme(filled.strategy)
         k, u = scheme.sizes(filled.wait_for, filled.target_updates, n_workers)
-        return dataclasses.replace(filled, wait_for=k, target_updates=u)
+        return dataclasses.replace(
+            filled,
+            wait_for=k,
+            target_updates=u,
+            adapt=scheme.adapt or filled.adapt,
+        )
 
     @property
     def bounded_rounds(self) -> int | None:

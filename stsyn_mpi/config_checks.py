@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.schemes import check_scheme, parse_scheme, trains_gradients
 from stsyn_mpi.spec import choose, parse_spec
+from stsyn_mpi.strategies.terms import ADAPTS
 
 if TYPE_CHECKING:
     from stsyn_mpi.config import TrainConfig
 
 _CHOICES = {
+    "adapt": ADAPTS,
     "log_level": ("debug", "info", "warning", "error"),
     "wait": ("auto", "block", "poll"),
     "device": ("auto", "cpu", "gpu"),
@@ -81,7 +83,13 @@ def _check_counts(config: TrainConfig) -> None:
     with naming("strategy"):
         parse_scheme(config.strategy)
     with naming("weights"):
-        check_scheme(config.strategy, config.weights, config.wait_for, config.workers)
+        check_scheme(
+            config.strategy,
+            config.weights,
+            config.wait_for,
+            config.workers,
+            config.adapt,
+        )
     for name in ("upload_buffers", "min_workers"):
         value = getattr(config, name)
         if config.workers and (value or 0) > config.workers:

@@ -90,6 +90,7 @@ def _create(job: Job, provenance: Mapping[str, object]) -> RunWriter:
         swmr=config.swmr,
         record_updates=config.record_updates,
         record_events=config.record_events,
+        record_changes=config.adapt != "off",
     )
     remove_checkpoints(out)
     return writer

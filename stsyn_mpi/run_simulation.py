@@ -44,6 +44,8 @@ from stsyn_mpi.training.server_steps import build_server_step
 from stsyn_mpi.training.updates import LocalUpdate
 
 Report = Callable[[RecordRound | EvaluationResult], None]
+MakeWorkers = Callable[[DelayLaw, int, int], VirtualWorkers]
+"""Makes the workers from the delay law, M and U."""
 _BYTES_OF_FLOAT = 4
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -79,6 +81,7 @@ def simulate(
     begin: Callable[[TrainConfig, Network], None] | None = None,
     report: Report | None = None,
     make_model: ModelFactory | None = None,
+    make_workers: MakeWorkers = VirtualWorkers,
 ) -> Simulated:
     """Run to the end and leave a complete run file.
 
@@ -95,6 +98,8 @@ def simulate(
         Called with each closed round and each evaluation.
     make_model
         Makes the model, instead of the one that ``config`` names.
+    make_workers
+        Makes workers that take other times than the delay law says.
 
     Raises
     ------
@@ -113,7 +118,7 @@ def simulate(
             if begin is not None:
                 begin(job.config, network)
             simulator = _build_simulator(
-                job, network, law, training, n_params, writer, report
+                job, network, make_workers, law, training, n_params, writer, report
             )
             finish = _run(simulator, job.backend)
             writer.write_final_params(training.final_params())
@@ -224,6 +229,7 @@ def _open_writer(job: Job, out: Path) -> RunWriter:
         swmr=config.swmr,
         record_updates=config.record_updates,
         record_events=config.record_events,
+        record_changes=config.adapt != "off",
         clock="virtual",
     )
 
@@ -231,6 +237,7 @@ def _open_writer(job: Job, out: Path) -> RunWriter:
 def _build_simulator(
     job: Job,
     network: Network,
+    make_workers: MakeWorkers,
     law: DelayLaw,
     training: Training,
     n_params: int,
@@ -247,7 +254,7 @@ def _build_simulator(
         in_batches=True,
     )
     parts = VirtualParts(
-        workers=VirtualWorkers(law, job.n_workers, config.target_updates),
+        workers=make_workers(law, job.n_workers, config.target_updates),
         network=network,
         model_bytes=model_bytes,
         training=training,

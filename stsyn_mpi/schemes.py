@@ -9,11 +9,12 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.spec import Spec, choose, parse_spec
 from stsyn_mpi.strategies import Strategy, strategy_class, strategy_names
-from stsyn_mpi.strategies.terms import Parameter, SchemeTerms, WaitFor
+from stsyn_mpi.strategies.terms import ADAPTS, Parameter, SchemeTerms, WaitFor
 from stsyn_mpi.strategies.weights import WEIGHTS, Weights
 
 OWN_WEIGHTS = "auto"
 _SIZES = ("K", "U")
+_ADAPT = "adapt"
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Scheme:
     ----------
     kind
         The scheme.
-    wait_for, target_updates
-        K and U; they win over the options of the run.
+    wait_for, target_updates, adapt
+        K and U, and which of them it adapts; they win over the options of the run.
     values
         Its own parameters.
     """
@@ -33,6 +34,7 @@ class Scheme:
     kind: type[Strategy]
     wait_for: int | None
     target_updates: int | None
+    adapt: str | None
     values: Mapping[str, float]
 
     def sizes(
@@ -53,13 +55,15 @@ def parse_scheme(text: str) -> Scheme:
     """
     spec = parse_spec(text, "--strategy")
     kind = strategy_class(choose(spec.name, strategy_names(), "--strategy"))
-    spec.check_keys((*_SIZES, *(p.name for p in kind.parameters)))
+    own = [_ADAPT] * kind.adapts + [p.name for p in kind.parameters]
+    spec.check_keys((*_SIZES, *own))
     _check_sizes(spec, kind)
     sizes = {
         key: spec.whole(key, minimum=1) for key in _SIZES if key in spec.parameters
     }
     values = _read_all(spec, kind.parameters)
-    return Scheme(kind, sizes.get("K"), sizes.get("U"), values)
+    adapt = spec.choice(_ADAPT, ADAPTS, "") if _ADAPT in spec.parameters else None
+    return Scheme(kind, sizes.get("K"), sizes.get("U"), adapt, values)
 
 
 def _check_sizes(spec: Spec, kind: type[Strategy]) -> None:
@@ -73,9 +77,13 @@ def _check_sizes(spec: Spec, kind: type[Strategy]) -> None:
 
 
 def check_scheme(
-    strategy: str, weights: str, wait_for: int | None, n_workers: int | None
+    strategy: str,
+    weights: str,
+    wait_for: int | None,
+    n_workers: int | None,
+    adapt: str = ADAPTS[0],
 ) -> None:
-    """Check ``--strategy`` and ``--weights`` against each other, K and M.
+    """Check ``--strategy`` and ``--weights`` against each other, K, M and ``--adapt``.
 
     Raises
     ------
@@ -88,6 +96,12 @@ def check_scheme(
         raise InputError(
             f"--wait-for must be at most the number of workers, K <= M = {n_workers}, "
             f"got {k}"
+        )
+    if adapt != ADAPTS[0] and not scheme.kind.adapts:
+        able = [name for name in strategy_names() if strategy_class(name).adapts]
+        raise InputError(
+            f"--adapt {adapt}: {scheme.kind.name!r} keeps its K and U, allowed is off; "
+            f"they can be adapted with --strategy {', '.join(able)}"
         )
     _parse_weights(weights, scheme.kind)
 

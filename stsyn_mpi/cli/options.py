@@ -21,6 +21,8 @@ _HELP = {
     "see docs/strategies.md.",
     "wait_for": "K, fastest workers a round waits for. [default: half of M]",
     "target_updates": "U, local updates each of them must complete.",
+    "adapt": "Which of K and U stsyn chooses anew while it runs: off | k | u | ku; see "
+    "docs/adapt.md.",
     "weights": "Of uploads: auto (the scheme's own) | uniform | updates | nova | "
     "samples | staleness:power=0.5",
     "server_step": "mean, or an outer optimizer on the mean change: sgd:lr=1 | "

@@ -93,6 +93,7 @@ class RootActions:
             do.EvaluateModel: self._evaluate_model,
             do.SetDeadline: self._set_deadline,
             do.RecordRound: self._record_round,
+            do.RecordChange: self._record_change,
             do.EndWorkers: self._keep_end,
             do.Finish: self._keep_finish,
         }
@@ -204,6 +205,9 @@ class RootActions:
         self._durations.release()
         self.n_rounds = command.record.round + 1
         self._parts.report(command)
+
+    def _record_change(self, command: do.RecordChange) -> None:
+        self._parts.recorder.note_change(command.change)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
         self.end_workers = command.workers

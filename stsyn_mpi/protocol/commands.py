@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from stsyn_mpi.protocol.messages import message
 from stsyn_mpi.protocol.plan import AtTarget, Payload
-from stsyn_mpi.protocol.records import RoundRecord
+from stsyn_mpi.protocol.records import Change, RoundRecord
 
 
 class Outcome(StrEnum):
@@ -109,6 +109,16 @@ class RecordRound:
 
 
 @message
+class RecordChange:
+    """Write down that the strategy has chosen K and U anew, and why.
+
+    It comes right before the `RecordRound` of the last round before the change.
+    """
+
+    change: Change
+
+
+@message
 class EndWorkers:
     """Tell workers that the run is over; ``finalize`` if all of them can hear it."""
 
@@ -139,6 +149,7 @@ Command = (
     | EvaluateModel
     | SetDeadline
     | RecordRound
+    | RecordChange
     | EndWorkers
     | Finish
 )

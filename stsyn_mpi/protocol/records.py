@@ -134,6 +134,26 @@ class RoundRecord:
         return tuple(self.staleness.get(w, 0) for w in range(self.n_workers))
 
 
+@message
+class Change:
+    """K and U that a strategy has chosen anew.
+
+    Attributes
+    ----------
+    round
+        The last round before they are in force.
+    wait_for, target_updates
+        K and U from the next round on.
+    reason
+        Why, in one line.
+    """
+
+    round: int
+    wait_for: int
+    target_updates: int
+    reason: str
+
+
 @dataclass(slots=True)
 class RoundLedger:
     """The coordinator's own account of the open round."""

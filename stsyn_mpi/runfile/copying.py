@@ -22,12 +22,14 @@ from stsyn_mpi.runfile.superseded import SupersededGroup, superseded_groups
 from stsyn_mpi.runfile.tables import (
     ColumnTable,
     EventStream,
+    changes_table,
     event_stream,
     updates_table,
 )
 
 _KNOWN = {column.name for column in COLUMNS} | set(SCALARS)
-_KNOWN |= {"worker", "final_params", "parameter", "updates", "events", "superseded"}
+_KNOWN |= {"worker", "final_params", "parameter", "updates", "events", "changes"}
+_KNOWN |= {"superseded"}
 
 Wanted = Callable[[np.ndarray], np.ndarray]
 Piece = TypeVar("Piece")
@@ -56,18 +58,21 @@ class RunCopy:
             _check_known(run)
             self._updates = updates_table(run.file, run.schema_version)
             self._events = event_stream(run.file)
+            self._changes = changes_table(run.file, run.schema_version)
             self._superseded = superseded_groups(
                 run.file, run.n_workers, run.schema_version
             )
         self._run, self._file = run, file
         self.has_updates = self._updates is not None
         self.has_events = self._events is not None
+        self.has_changes = self._changes is not None
         lay_out(
             file,
             run.n_workers,
             attributes,
             record_updates=self.has_updates,
             record_events=self.has_events,
+            record_changes=self.has_changes,
         )
 
     def copy_rounds(
@@ -79,14 +84,22 @@ class RunCopy:
     def copy_updates(self, wanted: Wanted, target: h5py.Group | None = None) -> None:
         """Copy the updates whose rounds, an int64 array, are `wanted`."""
         if self._updates is not None:
-            n_rows = self._n_updates(self._updates)
-            self._copy_updates(self._updates, n_rows, wanted, target or self._file)
+            n_rows = self._n_rows(self._updates)
+            group = (target or self._file)["updates"]
+            self._copy_wanted(self._updates, n_rows, wanted, group)
+
+    def copy_changes(self, wanted: Wanted, target: h5py.Group | None = None) -> None:
+        """Copy the changes of K and U after the rounds, int64, that are `wanted`."""
+        if self._changes is not None:
+            n_rows = self._n_rows(self._changes)
+            group = (target or self._file)["changes"]
+            self._copy_wanted(self._changes, n_rows, wanted, group)
 
     def count_updates(self, wanted: Wanted) -> int | None:
         """Count the updates whose rounds are `wanted`; None if none are recorded."""
         if self._updates is None:
             return None
-        pieces = self._updates.pieces(0, self._n_updates(self._updates))
+        pieces = self._updates.pieces(0, self._n_rows(self._updates))
         rounds = (piece["round"] for piece in self._read(pieces))
         return sum(int(np.count_nonzero(wanted(piece))) for piece in rounds)
 
@@ -117,10 +130,16 @@ class RunCopy:
             n_rounds=source.n_rounds,
             n_updates=n_updates,
             has_events=source.events is not None,
+            has_changes=source.changes is not None,
         )
         self._copy_rounds(source.rounds, 0, source.n_rounds, target)
         if source.updates is not None and n_updates is not None:
-            self._copy_updates(source.updates, n_updates, all_of_them, target)
+            group = target["updates"]
+            self._copy_wanted(source.updates, n_updates, all_of_them, group)
+        if source.changes is not None:
+            n_changes = len(source.changes.scale)
+            group = target["changes"]
+            self._copy_wanted(source.changes, n_changes, all_of_them, group)
         if source.events is not None:
             with guarded.one_line(self._run.path):
                 ends = source.events.ends()
@@ -133,15 +152,16 @@ class RunCopy:
         for piece in self._read(source.pieces(first, stop)):
             table.append(piece)
 
-    def _copy_updates(
-        self, source: ColumnTable, n_rows: int, wanted: Wanted, target: h5py.Group
+    def _copy_wanted(
+        self, source: ColumnTable, n_rows: int, wanted: Wanted, group: h5py.Group
     ) -> None:
-        group = target["updates"]
+        """Copy the rows of a side table whose rounds are `wanted`."""
         table = GrowingTable({c.name: group[c.name] for c in source.all_columns})
         for piece in self._read(source.pieces(0, n_rows)):
             mask = wanted(piece["round"])
             table.append({name: rows[mask] for name, rows in piece.items()})
-        GrowingIndex(group["update"]).extend_to(table.n_rows)
+        (axis,) = source.all_columns[0].axes
+        GrowingIndex(group[axis]).extend_to(table.n_rows)
 
     def _copy_events(
         self, source: EventStream, ends: np.ndarray, target: h5py.Group
@@ -156,7 +176,7 @@ class RunCopy:
         GrowingTable({"end": group["end"]}).append({"end": ends})
         GrowingIndex(group["event"]).extend_to(len(ends))
 
-    def _n_updates(self, table: ColumnTable) -> int:
+    def _n_rows(self, table: ColumnTable) -> int:
         with guarded.one_line(self._run.path):
             return min(table.lengths())
 

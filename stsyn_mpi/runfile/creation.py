@@ -31,6 +31,7 @@ def create_file(
     swmr: bool,
     record_updates: bool,
     record_events: bool,
+    record_changes: bool,
 ) -> h5py.File:
     """Create an empty run file at `path` and leave it open for its writer.
 
@@ -61,6 +62,7 @@ def create_file(
             attributes,
             record_updates=record_updates,
             record_events=record_events,
+            record_changes=record_changes,
         )
         if swmr:
             file.swmr_mode = True

@@ -14,6 +14,7 @@ import numpy as np
 
 from stsyn_mpi.runfile.provenance import attribute_value
 from stsyn_mpi.runfile.schema import (
+    CHANGE_COLUMNS,
     COLUMNS,
     REASON_BYTES,
     SCALARS,
@@ -27,6 +28,7 @@ from stsyn_mpi.runfile.schema import (
 _ROUND_CHUNK = 512  # rows; 4 KiB of float64
 _WORKER_CHUNK = 2048  # elements; 16 KiB of float64
 _UPDATE_CHUNK = 4096  # rows
+_CHANGE_CHUNK = 32  # rows
 _STREAM_CHUNK = 65536  # bytes of events, elements of parameters
 
 # The name by which the netCDF libraries know a dimension without coordinate values.
@@ -40,6 +42,7 @@ def lay_out(
     *,
     record_updates: bool,
     record_events: bool,
+    record_changes: bool = False,
 ) -> None:
     """Create everything a run file holds, empty.
 
@@ -51,8 +54,8 @@ def lay_out(
         M, the length of the worker axis.
     attributes : mapping
         Root attributes; see ``provenance.attribute_value`` for the types.
-    record_updates, record_events : bool
-        Whether the groups ``/updates`` and ``/events`` are wanted.
+    record_updates, record_events, record_changes : bool
+        Whether the groups ``/updates``, ``/events`` and ``/changes`` are wanted.
     """
     for name, value in attributes.items():
         file.attrs[name] = attribute_value(value)
@@ -67,6 +70,8 @@ def lay_out(
         )
     if record_events:
         _create_events(file.create_group("events"))
+    if record_changes:
+        _create_changes(file)
 
 
 def lay_out_superseded(
@@ -77,6 +82,7 @@ def lay_out_superseded(
     n_rounds: int,
     n_updates: int | None,
     has_events: bool,
+    has_changes: bool = False,
 ) -> h5py.Group:
     """Create the group for what a resume puts aside, empty.
 
@@ -90,8 +96,8 @@ def lay_out_superseded(
         Those of the group.
     n_rounds, n_updates : int
         Rows that it will hold, for which its chunks are made; no updates if None.
-    has_events : bool
-        Whether events come, too.
+    has_events, has_changes : bool
+        Whether events come, too, and changes of K and U.
 
     Returns
     -------
@@ -109,7 +115,14 @@ def lay_out_superseded(
         _create_columns(group.create_group("updates"), UPDATE_COLUMNS, chunk_rows, None)
     if has_events:
         _create_events(group.create_group("events"))
+    if has_changes:
+        _create_changes(group)
     return group
+
+
+def _create_changes(parent: h5py.Group) -> None:
+    group = parent.create_group("changes")
+    _create_columns(group, CHANGE_COLUMNS, _CHANGE_CHUNK, None)
 
 
 def _create_worker_scale(file: h5py.File, n_workers: int) -> h5py.Dataset:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.protocol.records import Change
 from stsyn_mpi.runfile import guarded
 from stsyn_mpi.runfile.guarded import Damage
 from stsyn_mpi.runfile.liveness import WriterIdentity, WriterLife
@@ -30,8 +31,10 @@ from stsyn_mpi.runfile.superseded import Superseded, superseded_groups
 from stsyn_mpi.runfile.swmr import can_be_marked
 from stsyn_mpi.runfile.tables import (
     ColumnTable,
+    changes_table,
     event_stream,
     no_updates,
+    read_changes,
     updates_table,
 )
 from stsyn_mpi.runfile.views import RunViews
@@ -174,6 +177,17 @@ class Run(RunViews):
         with guarded.one_line(self.path):
             stream = event_stream(self.file)
             return [] if stream is None else stream.lines()
+
+    def changes(self) -> list[Change]:
+        """Return when the scheme changed K and U, and why; empty if it did not.
+
+        Changes beyond the committed rounds are left out.
+        """
+        with guarded.one_line(self.path):
+            table = changes_table(self.file, self.schema_version)
+            if table is None:
+                return []
+            return read_changes(table, self.n_rounds)
 
     def superseded(self) -> list[Superseded]:
         """Return what each resume of the run put aside, in their order."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from stsyn_mpi.protocol.events import Event
 from stsyn_mpi.protocol.journal import to_line
-from stsyn_mpi.protocol.records import RoundRecord
+from stsyn_mpi.protocol.records import Change, RoundRecord
 from stsyn_mpi.runfile.blocks import RoundBlock
 from stsyn_mpi.runfile.writer import RunWriter
 
@@ -100,6 +100,12 @@ class RunRecorder:
         if self._records_events:
             self._events.append(to_line(event))
             self._n_kept += 1
+
+    def note_change(self, change: Change) -> None:
+        """Hand a change of K and U to the writer; it comes with the next commit."""
+        self.writer.append_change(
+            change.round, change.wait_for, change.target_updates, change.reason
+        )
 
     def note_durations(self, worker: int, seconds: Sequence[float]) -> None:
         """Keep a worker's durations of the open round, in the order of the wire.

@@ -120,6 +120,7 @@ def _write(run: Run, file: h5py.File) -> None:
     copy = RunCopy(run, file, run.attributes | {"schema_version": SCHEMA_VERSION})
     copy.copy_rounds(0, run.n_rounds)
     copy.copy_updates(all_of_them)
+    copy.copy_changes(all_of_them)
     copy.copy_events()
     copy.copy_superseded()
     copy.copy_final_params()

@@ -65,6 +65,7 @@ def _write(
     copy = RunCopy(run, file, attributes)
     copy.copy_rounds(0, n_rounds)
     copy.copy_updates(lambda rounds: rounds < n_rounds)
+    copy.copy_changes(lambda rounds: rounds < n_rounds)
     copy.copy_superseded()
     target = lay_out_superseded(
         file,
@@ -73,9 +74,11 @@ def _write(
         n_rounds=run.n_rounds - n_rounds,
         n_updates=copy.count_updates(lambda rounds: rounds >= n_rounds),
         has_events=copy.has_events,
+        has_changes=copy.has_changes,
     )
     copy.copy_rounds(n_rounds, run.n_rounds, target)
     copy.copy_updates(lambda rounds: rounds >= n_rounds, target)
+    copy.copy_changes(lambda rounds: rounds >= n_rounds, target)
     # Events are the stream of one coordinator; the next one begins a stream of its own.
     copy.copy_events(target)
 

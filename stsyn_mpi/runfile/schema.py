@@ -19,10 +19,12 @@ SCHEMA_VERSION = 1
 MISSING_COUNT = -1
 STATE_BYTES = 16
 REASON_BYTES = 512
+CHANGE_REASON_BYTES = 240
 
 ROUND_AXES = ("round",)
 WORKER_AXES = ("round", "worker")
 UPDATE_AXES = ("update",)
+CHANGE_AXES = ("change",)
 
 
 class RunState(StrEnum):
@@ -64,9 +66,12 @@ class Column:
     since: int = 1
 
     @property
-    def fill(self) -> float | int:
-        """What stands where nothing was recorded: NaN, or -1 in integer columns."""
-        return float("nan") if np.dtype(self.dtype).kind == "f" else MISSING_COUNT
+    def fill(self) -> float | int | bytes:
+        """What stands where nothing was recorded: NaN, -1, or no text."""
+        kind = np.dtype(self.dtype).kind
+        if kind == "S":
+            return b""
+        return float("nan") if kind == "f" else MISSING_COUNT
 
 
 def _seconds(name: str, long_name: str) -> Column:
@@ -148,6 +153,13 @@ UPDATE_COLUMNS: tuple[Column, ...] = (
     ),
 )
 
+CHANGE_COLUMNS: tuple[Column, ...] = (
+    Column("round", "int64", "1", "last round before the change", CHANGE_AXES),
+    Column("wait_for", "int64", "1", "K from the next round on", CHANGE_AXES),
+    Column("target_updates", "int64", "1", "U from the next round on", CHANGE_AXES),
+    Column("reason", f"S{CHANGE_REASON_BYTES}", "1", "why, one line", CHANGE_AXES),
+)
+
 ATTRIBUTES: dict[str, str] = {
     "format": f"always `{FORMAT_NAME}`",
     "schema_version": "integer; a reader refuses a newer one than it knows",
@@ -199,6 +211,6 @@ def status_flags() -> dict[str, object]:
     return {"flag_values": codes, "flag_meanings": " ".join(words)}
 
 
-def reason_bytes(reason: str) -> bytes:
+def reason_bytes(reason: str, n_bytes: int = REASON_BYTES) -> bytes:
     """Return a reason as it is stored: whole characters, cut at 512 bytes."""
-    return reason.encode()[:REASON_BYTES].decode(errors="ignore").encode()
+    return reason.encode()[:n_bytes].decode(errors="ignore").encode()

@@ -1,6 +1,6 @@
-"""The groups beside the round table: local updates and coordinator events.
+"""The groups beside the round table: local updates, events, changes of K and U.
 
-Both gather rows in memory, so that adding them costs nothing while messages are
+All gather rows in memory, so that adding them costs nothing while messages are
 served, and write them in two steps: data first, then the scale that counts them.
 """
 
@@ -12,7 +12,12 @@ import h5py
 import numpy as np
 
 from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
-from stsyn_mpi.runfile.schema import UPDATE_COLUMNS
+from stsyn_mpi.runfile.schema import (
+    CHANGE_COLUMNS,
+    CHANGE_REASON_BYTES,
+    UPDATE_COLUMNS,
+    reason_bytes,
+)
 
 
 class UpdatesTable:
@@ -87,3 +92,45 @@ class EventsTable:
         """Make the lines written count."""
         if self._group is not None:
             self._index.extend_to(self._ends.n_rows)
+
+
+class ChangesTable:
+    """Group ``/changes``: one row for each time that the scheme changed K or U.
+
+    Parameters
+    ----------
+    group : h5py.Group or None
+        The group, or None where K and U stay: then rows are dropped.
+    """
+
+    def __init__(self, group: h5py.Group | None) -> None:
+        self._pending: list[tuple[int, int, int, bytes]] = []
+        self._recording = group is not None
+        if group is not None:
+            self._table = GrowingTable({c.name: group[c.name] for c in CHANGE_COLUMNS})
+            self._index = GrowingIndex(group["change"])
+
+    def add(
+        self, round_index: int, wait_for: int, target_updates: int, reason: str
+    ) -> None:
+        """Take a row, in the order of CHANGE_COLUMNS."""
+        if self._recording:
+            text = reason_bytes(reason, CHANGE_REASON_BYTES)
+            self._pending.append((round_index, wait_for, target_updates, text))
+
+    def write_data(self) -> None:
+        """Write the pending rows; they do not count yet."""
+        if self._pending:
+            columns = zip(*self._pending, strict=True)
+            self._pending = []
+            self._table.append(
+                {
+                    c.name: np.array(values, dtype=c.dtype)
+                    for c, values in zip(CHANGE_COLUMNS, columns, strict=True)
+                }
+            )
+
+    def commit(self) -> None:
+        """Make the rows written count."""
+        if self._recording:
+            self._index.extend_to(self._table.n_rows)

@@ -14,6 +14,7 @@ from stsyn_mpi.runfile.schema import COLUMNS
 from stsyn_mpi.runfile.tables import (
     ColumnTable,
     EventStream,
+    changes_table,
     event_stream,
     no_updates,
     updates_table,
@@ -63,6 +64,7 @@ class SupersededGroup:
     rounds: ColumnTable
     updates: ColumnTable | None
     events: EventStream | None
+    changes: ColumnTable | None
 
     @property
     def n_rounds(self) -> int:
@@ -118,8 +120,10 @@ def _opened(
         raise Damage(f"superseded/{resume} lacks first_round or resumed")
     rounds = ColumnTable(group, COLUMNS, n_workers, schema_version)
     updates = updates_table(group, schema_version)
-    for table in (rounds, *([] if updates is None else [updates])):
-        table.lengths()  # Raises what is wrong with them.
+    changes = changes_table(group, schema_version)
+    for table in (rounds, updates, changes):
+        if table is not None:
+            table.lengths()  # Raises what is wrong with them.
     return SupersededGroup(
-        resume, first_round, resumed, rounds, updates, event_stream(group)
+        resume, first_round, resumed, rounds, updates, event_stream(group), changes
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
+from stsyn_mpi.protocol.records import Change
 from stsyn_mpi.runfile import guarded
 from stsyn_mpi.runfile.guarded import Damage
-from stsyn_mpi.runfile.schema import UPDATE_COLUMNS, Column
+from stsyn_mpi.runfile.schema import CHANGE_COLUMNS, UPDATE_COLUMNS, Column
 
 _INDEX = np.dtype(np.int64)
 _PIECE_BYTES = 1 << 22
@@ -91,6 +92,39 @@ def updates_table(parent: h5py.Group, schema_version: int) -> ColumnTable | None
         return None
     group = guarded.group(parent, "updates")
     return ColumnTable(group, UPDATE_COLUMNS, 0, schema_version)
+
+
+def changes_table(parent: h5py.Group, schema_version: int) -> ColumnTable | None:
+    """Return the changes of K and U that a group holds, or None if it holds none."""
+    if not guarded.has(parent, "changes"):
+        return None
+    group = guarded.group(parent, "changes")
+    return ColumnTable(group, CHANGE_COLUMNS, 0, schema_version)
+
+
+def read_changes(table: ColumnTable, n_rounds: int) -> list[Change]:
+    """Return the committed changes of the first rounds.
+
+    Raises
+    ------
+    Damage
+        If one is no change: K or U below 1, rounds in disorder, a reason that is no
+        text.
+    """
+    n_rows = min(len(table.scale), *table.lengths())
+    columns = table.read_all(n_rows)
+    values = (columns[c.name].tolist() for c in table.all_columns)
+    found = [_change(*row) for row in zip(*values, strict=True)]
+    rounds = [change.round for change in found]
+    if rounds != sorted(set(rounds)) or (rounds and rounds[0] < 0):
+        raise Damage("changes are not in the order of their rounds")
+    return [change for change in found if change.round < n_rounds]
+
+
+def _change(round_index: int, wait_for: int, target_updates: int, text: bytes) -> Change:
+    if wait_for < 1 or target_updates < 1:
+        raise Damage(f"a change to K = {wait_for}, U = {target_updates}")
+    return Change(round_index, wait_for, target_updates, text.decode())
 
 
 def no_updates() -> dict[str, np.ndarray]:

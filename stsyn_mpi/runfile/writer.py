@@ -33,7 +33,7 @@ from stsyn_mpi.runfile.schema import (
     RunState,
     reason_bytes,
 )
-from stsyn_mpi.runfile.side_tables import EventsTable, UpdatesTable
+from stsyn_mpi.runfile.side_tables import ChangesTable, EventsTable, UpdatesTable
 
 SYNC_INTERVAL_S = 10.0
 """Seconds between two calls of fsync: what a crash of the node can cost."""
@@ -65,6 +65,7 @@ class RunWriter:
         self._heartbeat = file["heartbeat"].id
         self._updates = UpdatesTable(file.get("updates"))
         self._events = EventsTable(file.get("events"))
+        self._changes = ChangesTable(file.get("changes"))
         self._sync_interval_s = sync_interval_s
         self._last_sync = time.monotonic()
 
@@ -80,6 +81,7 @@ class RunWriter:
         swmr: bool = True,
         record_updates: bool = True,
         record_events: bool = False,
+        record_changes: bool = False,
         clock: str = "wall",
         sync_interval_s: float = SYNC_INTERVAL_S,
     ) -> Self:
@@ -102,8 +104,9 @@ class RunWriter:
         swmr : bool
             Single-writer multiple-reader mode. Off for file systems like NFS: then
             nobody reads the file while it is written, and a kill can cost the file.
-        record_updates, record_events : bool
-            Whether `append_updates` and `append_events` keep what they are given.
+        record_updates, record_events, record_changes : bool
+            Whether `append_updates`, `append_events` and `append_change` keep what they
+            are given.
         clock : {"wall", "virtual"}
             Whose seconds the columns hold.
         sync_interval_s : float
@@ -139,6 +142,7 @@ class RunWriter:
             swmr=swmr,
             record_updates=record_updates,
             record_events=record_events,
+            record_changes=record_changes,
         )
         return cls(path, file, sync_interval_s)
 
@@ -272,6 +276,22 @@ class RunWriter:
         """Add coordinator events as JSON texts, written with the next commit."""
         self._events.add(lines)
 
+    def append_change(
+        self, round_index: int, wait_for: int, target_updates: int, reason: str
+    ) -> None:
+        """Add a change of K and U after a round, written with the next commit.
+
+        Parameters
+        ----------
+        round_index : int
+            The last round before it.
+        wait_for, target_updates : int
+            K and U from the next round on.
+        reason : str
+            Why, in one line; cut at 240 bytes.
+        """
+        self._changes.add(round_index, wait_for, target_updates, reason)
+
     def fill_evaluation(
         self,
         round_index: int,
@@ -356,12 +376,13 @@ class RunWriter:
         self.close()
 
     def _write_side_tables(self) -> None:
-        """Write updates and events; the flush between data and scales orders both."""
-        self._updates.write_data()
-        self._events.write_data()
+        """Write the side tables; the flush between data and scales orders both."""
+        tables = (self._updates, self._events, self._changes)
+        for table in tables:
+            table.write_data()
         self._file.flush()
-        self._updates.commit()
-        self._events.commit()
+        for table in tables:
+            table.commit()
 
     def _beat(self) -> None:
         everything = h5py.h5s.create(h5py.h5s.SCALAR)

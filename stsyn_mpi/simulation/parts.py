@@ -10,7 +10,7 @@ import numpy as np
 
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
-from stsyn_mpi.protocol.records import RoundRecord
+from stsyn_mpi.protocol.records import Change, RoundRecord
 from stsyn_mpi.runfile.recorder import RoundTimings
 from stsyn_mpi.simulation.network import Network
 from stsyn_mpi.simulation.training import Training
@@ -38,6 +38,9 @@ class Recorder(Protocol):
 
     def close_round(self, record: RoundRecord, timings: RoundTimings) -> None:
         """Make the row of a closed round."""
+
+    def note_change(self, change: Change) -> None:
+        """Keep a change of K and U."""
 
     def fill_evaluation(
         self, round_index: int, loss: float, accuracy: float, eval_s: float

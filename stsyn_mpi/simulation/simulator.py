@@ -76,6 +76,7 @@ class Simulator:
             do.EvaluateModel: self._evaluate_model,
             do.SetDeadline: self._set_deadline,
             do.RecordRound: self._record_round,
+            do.RecordChange: self._record_change,
             do.EndWorkers: self._end_workers,
             do.Finish: self._keep_finish,
         }
@@ -383,6 +384,9 @@ class Simulator:
         self.recorder.close_round(command.record, self._closed_timings)
         self._durations.release()
         self._report(command)
+
+    def _record_change(self, command: do.RecordChange) -> None:
+        self.recorder.note_change(command.change)
 
     def _end_workers(self, command: do.EndWorkers) -> None:
         """There is nobody to be told."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from stsyn_mpi.protocol.plan import Payload, Plan
-from stsyn_mpi.protocol.records import RoundRecord, RoundView, Upload
+from stsyn_mpi.protocol.records import Change, RoundRecord, RoundView, Upload
 from stsyn_mpi.strategies.terms import Parameter, SchemeTerms, WaitFor
 from stsyn_mpi.strategies.weights import WEIGHTS, Weights
 
@@ -46,6 +46,8 @@ class Strategy(ABC):
         Name of its weights; None where it takes no others because they are its rule.
     parameters
         Numbers that it takes beside K and U.
+    adapts
+        Whether it chooses K and U anew where ``terms.adapt`` asks for it.
     """
 
     name: ClassVar[str]
@@ -54,6 +56,7 @@ class Strategy(ABC):
     payload: ClassVar[Payload] = Payload.PARAMETERS
     own_weights: ClassVar[str | None] = "uniform"
     parameters: ClassVar[tuple[Parameter, ...]] = ()
+    adapts: ClassVar[bool] = False
     known: ClassVar[dict[str, type["Strategy"]]] = {}
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -98,6 +101,10 @@ class Strategy(ABC):
 
     def observe(self, record: RoundRecord) -> None:
         """Learn from a closed round; the next ``plan`` may differ."""
+        return None
+
+    def change(self) -> Change | None:
+        """Return the K and U that the last ``observe`` has chosen anew, if any."""
         return None
 
     def observe_step(self, round_index: int, norm: float) -> None:

@@ -1,10 +1,15 @@
 """Straggler-tolerant synchronisation."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from stsyn_mpi.protocol.plan import AtTarget
-from stsyn_mpi.protocol.records import RoundView, Upload
+from stsyn_mpi.protocol.plan import AtTarget, Plan
+from stsyn_mpi.protocol.records import Change, RoundRecord, RoundView, Upload
+from stsyn_mpi.strategies.adaptation import Adaptation
+from stsyn_mpi.strategies.base import State
 from stsyn_mpi.strategies.fixed import FixedTerms
+from stsyn_mpi.strategies.terms import Parameter, SchemeTerms
+from stsyn_mpi.strategies.weights import Weights
 
 
 class STSyn(FixedTerms):
@@ -13,10 +18,37 @@ class STSyn(FixedTerms):
     Every worker runs local updates and never stops by itself. The round closes
     when the K-th worker completes its U-th update; all are halted. Every worker
     with at least one completed update uploads, and the uploads have equal weight.
+
+    With ``adapt`` on, K and U change with what the run measures, which is this
+    project's addition; see `Adaptation`.
     """
 
     name = "stsyn"
     at_target = AtTarget.GO_ON
+    adapts = True
+    parameters = (
+        Parameter("every", "rounds between two looks of adapt", 5, 1, is_whole=True),
+        Parameter("most", "largest U that adapt may choose", 1000, 1, is_whole=True),
+    )
+
+    def __init__(
+        self, terms: SchemeTerms, weights: Weights | None = None, **values: float
+    ) -> None:
+        super().__init__(terms, weights, **values)
+        self._adaptation: Adaptation | None = None
+        if terms.adapt != "off":
+            every, most = int(self.values["every"]), int(self.values["most"])
+            self._adaptation = Adaptation(terms, every, most)
+
+    def plan(self, view: RoundView) -> Plan:
+        """Return the terms with the present K and U."""
+        adaptation = self._adaptation
+        if adaptation is not None:
+            k, u = adaptation.wait_for, adaptation.updates_in_force
+            if (self._plan.wait_for, self._plan.most_updates) != (k, u):
+                targets = (u,) * self.terms.n_workers
+                self._plan = replace(self._plan, wait_for=k, targets=targets)
+        return self._plan
 
     def is_complete(self, view: RoundView) -> bool:
         """Whether K workers have completed U updates."""
@@ -28,4 +60,25 @@ class STSyn(FixedTerms):
 
     def accepts(self, upload: Upload, view: RoundView) -> bool:
         """Accept every worker with a completed update."""
+        if self._adaptation is not None:
+            self._adaptation.note_upload(upload)
         return upload.n_updates >= 1
+
+    def observe(self, record: RoundRecord) -> None:
+        """Learn from a closed round, where K or U are adapted."""
+        if self._adaptation is not None:
+            self._adaptation.observe(record)
+
+    def change(self) -> Change | None:
+        """Return what the round observed last has changed."""
+        return None if self._adaptation is None else self._adaptation.change
+
+    def state(self) -> State:
+        """Return K, U and what has been measured, where they are adapted."""
+        return {} if self._adaptation is None else self._adaptation.state()
+
+    def restore(self, state: State) -> None:
+        """Take up a state; see `Strategy.restore`."""
+        self.check_keys(state)
+        if self._adaptation is not None:
+            self._adaptation.restore(state)

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+ADAPTS = ("off", "k", "u", "ku")
+"""What a scheme may adapt: nothing, K, U, or both."""
+
+
 class WaitFor(Enum):
     """What K means to a scheme, and which values it may have."""
 
@@ -66,6 +70,8 @@ class SchemeTerms:
         The run's seed.
     n_samples
         Training samples of each worker; empty where nobody asked for them.
+    adapt
+        Which of K and U the scheme chooses anew while it runs, one of `ADAPTS`.
     """
 
     n_workers: int
@@ -73,3 +79,4 @@ class SchemeTerms:
     target_updates: int
     seed: int = 0
     n_samples: tuple[int, ...] = ()
+    adapt: str = "off"

@@ -148,6 +148,7 @@ def _place(label: str, config: TrainConfig, checksum: str, folder: Path) -> Comb
     key = fingerprint(config, checksum, code_version())
     name, _, own = config.strategy.partition(":")
     parts = [name, f"K{config.wait_for}", f"U{config.target_updates}"]
+    parts += [f"adapt{config.adapt}"] * (config.adapt != "off")
     parts += [re.sub(r"[^A-Za-z0-9.]+", "", part) for part in own.split(",") if part]
     if not isinstance(config, SimulateConfig):
         parts.append("real")

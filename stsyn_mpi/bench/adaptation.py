@@ -1,0 +1,229 @@
+"""Adapted K and U beside the best fixed ones: virtual time to a test loss.
+
+    python -m stsyn_mpi.bench.adaptation
+
+prints the tables of docs/adapt.md. The training is real, on the bundled digits; the
+seconds are those of the delay law and of communication. ``--raw FILE`` keeps the time
+of every run as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import inf, isfinite
+from pathlib import Path
+
+from stsyn_mpi.bench.changing_workers import changing_at
+from stsyn_mpi.protocol.commands import RecordRound
+from stsyn_mpi.run_simulation import simulate
+from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.training.evaluator import EvaluationResult
+
+N_WORKERS = 10
+TARGET_LOSS = 0.4
+SEEDS = range(3)
+GRID = [(k, u) for k in (1, 5, 10) for u in (1, 4, 16, 64)]
+STARTS = ((5, 1), (5, 10))
+MOST_TIMES_LONGER = 3.0
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a run meets.
+
+    Attributes
+    ----------
+    delay
+        Law of the update times, mean about 1 s.
+    cost_s
+        Seconds of communication a round.
+    partition
+        Of the data.
+    later, at_s
+        Law from that second on; none if empty.
+    limit_s
+        Virtual seconds after which a run is given up.
+    """
+
+    delay: str
+    cost_s: float = 0.0
+    partition: str = "iid"
+    later: str = ""
+    at_s: float = inf
+    limit_s: float = 4000.0
+
+    def __str__(self) -> str:
+        """Return the condition in the words of a table."""
+        law = self.delay.replace("mean=1s,", "").replace(":mean=1s", "")
+        then = f", from {self.at_s:g} s on `{self.later}`" if self.later else ""
+        cost = f"{self.cost_s:g} s" if self.cost_s else "free"
+        return f"`{law}`{then} | {self.partition} | {cost}"
+
+
+_EXPONENTIAL, _FACTORS = "exponential:mean=1s", "factors=8*1/2*4"
+LAWS = (
+    _EXPONENTIAL,
+    "shifted-exponential:mean=1s",
+    "lognormal:mean=1s",
+    "pareto:mean=1s,shape=2",
+    "shifted-exponential:mean=1s,shift=200ms,scope=per-round",
+    f"constant:mean=1s,{_FACTORS}",
+)
+STEADY = (
+    *(Condition(law, cost_s) for cost_s in (0.0, 5.0) for law in LAWS),
+    *(
+        Condition(law, cost_s, "shards")
+        for cost_s in (0.0, 5.0)
+        for law in (_EXPONENTIAL, LAWS[4])
+    ),
+)
+CHANGING = (
+    Condition("exponential:mean=4s", 1.0, "iid", "exponential:mean=50ms", 200.0),
+    Condition("exponential:mean=50ms", 1.0, "iid", "exponential:mean=4s", 20.0),
+    Condition(
+        "exponential:mean=1s", 5.0, "iid", "exponential:mean=1s,factors=6*1/4*30", 200.0
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """K and U to begin with, and what of them is adapted."""
+
+    wait_for: int
+    target_updates: int
+    adapt: str = "off"
+
+
+class _Reached(Exception):
+    """The target has been reached."""
+
+
+class _Watch:
+    """Looks out for the test loss, and for the end of patience."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.t, self._limit_s = 0.0, limit_s
+
+    def __call__(self, news: RecordRound | EvaluationResult) -> None:
+        if isinstance(news, RecordRound):
+            self.t = news.record.collected_t
+        elif news.evaluation.loss <= TARGET_LOSS:
+            raise _Reached
+        elif self.t > self._limit_s:
+            self.t = inf
+            raise _Reached
+
+
+def time_to_target(
+    condition: Condition, terms: Terms, seed: int, limit_s: float = inf
+) -> float:
+    """Return the virtual seconds of one run to the target loss; infinite if too many.
+
+    Parameters
+    ----------
+    condition, terms, seed
+        What is run.
+    limit_s
+        Seconds after which nobody wants to know, beside those of the condition.
+    """
+    watch = _Watch(min(limit_s, condition.limit_s))
+    workers = partial(changing_at, condition.at_s, condition.later, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            config = _config(condition, terms, seed, Path(folder))
+            simulate(config, report=watch, make_workers=workers)
+        except _Reached:
+            return watch.t
+    return inf
+
+
+def _config(
+    condition: Condition, terms: Terms, seed: int, folder: Path
+) -> SimulateConfig:
+    cost = condition.cost_s
+    return SimulateConfig(
+        workers=N_WORKERS,
+        model="softmax",
+        partition=condition.partition,
+        batch_size=16,
+        lr=0.03,
+        **asdict(terms),
+        seed=seed,
+        delay=condition.delay,
+        network=f"constant:cost={cost:g}s" if cost else "free",
+        rounds=100_000,
+        record_updates=False,
+        swmr=False,
+        device="cpu",
+        out=str(folder / "run.h5"),
+    )
+
+
+def measure(condition: Condition) -> dict[str, list[float]]:
+    """Return the times of all terms under a condition, one for each seed."""
+    found, limit_s = {}, inf
+    for k, u in STARTS:
+        terms = Terms(k, u, "ku")
+        times = [time_to_target(condition, terms, seed) for seed in SEEDS]
+        found[f"adapt from K={k}, U={u}"] = times
+        limit_s = min(limit_s, MOST_TIMES_LONGER * max(times))
+    for k, u in GRID:
+        runs = (time_to_target(condition, Terms(k, u), s, limit_s) for s in SEEDS)
+        found[f"K={k}, U={u}"] = list(runs)
+    return found
+
+
+def row_of(condition: Condition, found: dict[str, list[float]]) -> str:
+    """Return a condition's row: the best fixed terms, and the adapted ones."""
+    fixed = {name: times for name, times in found.items() if name.startswith("K=")}
+    best = min(fixed, key=lambda name: statistics.median(fixed[name]))
+    cells = [f"{best}: {_spread(fixed[best])}"]
+    for name, times in found.items():
+        if name.startswith("adapt"):
+            ratio = statistics.median(times) / statistics.median(fixed[best])
+            cells.append(f"{_spread(times)}, {ratio:.2f}")
+    return f"| {condition} | {' | '.join(cells)} |"
+
+
+def _spread(times: Sequence[float]) -> str:
+    low, middle, high = (_seconds(f(times)) for f in (min, statistics.median, max))
+    return f"{middle} ({low} to {high})"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g}" if isfinite(value) else "n.r."
+
+
+def lines(results: Sequence[tuple[Condition, dict[str, list[float]]]]) -> Iterator[str]:
+    """Yield the table in Markdown."""
+    starts = " | ".join(f"adapted from K = {k}, U = {u}" for k, u in STARTS)
+    yield f"| update times | data | communication | best fixed (s) | {starts} |"
+    yield "|---|---|---|---|" + "---|" * len(STARTS)
+    for condition, found in results:
+        yield row_of(condition, found)
+
+
+def main(raw: str | None = None) -> None:
+    """Print both tables; keep every time in the file ``raw``, if one is named."""
+    conditions = (*STEADY, *CHANGING)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        results = list(zip(conditions, pool.map(measure, conditions), strict=True))
+    print("\n".join(lines(results[: len(STEADY)])), end="\n\n")
+    print("\n".join(lines(results[len(STEADY) :])))
+    if raw is not None:
+        rows = [{**asdict(c), "times": found} for c, found in results]
+        Path(raw).write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[2] if sys.argv[1:2] == ["--raw"] else None)

@@ -1,0 +1,281 @@
+"""K and U of STSyn, chosen anew every few rounds from what the run measures.
+
+The choice is a function of the records and uploads of the rounds before, of nothing
+else: a replay of the run's events makes the same choices.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+from stsyn_mpi.protocol.records import Change, RoundRecord, Upload
+from stsyn_mpi.strategies.arrival_times import ArrivalTimes
+from stsyn_mpi.strategies.round_measures import Measured, RoundMeasures
+from stsyn_mpi.strategies.terms import SchemeTerms
+from stsyn_mpi.strategies.update_worth import UpdateWorth
+
+_LEAST_GAIN = 0.1
+_LARGEST_STEP = 8
+_UPDATES_A_WORKER = 2
+_FIRST_GAP, _LAST_GAP = 4, 64
+_LEAST_LONG = 3
+_MOST_CHOICES = 12
+_MOST_CORRECTION = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What rounds of some K and U are expected to be.
+
+    Attributes
+    ----------
+    wait_for, target_updates
+        K and U.
+    round_s, communication_s
+        Seconds of a round, and those of them beside the work.
+    updates_each
+        Updates of an uploader.
+    worth_per_s
+        See `UpdateWorth`.
+    """
+
+    wait_for: int
+    target_updates: int
+    round_s: float
+    communication_s: float
+    updates_each: float
+    worth_per_s: float
+
+
+class Adaptation:
+    """The K and U in force, and the rule that changes them.
+
+    Every few rounds, as soon as the workers have made some updates each, the worth of a
+    round per second is foretold for other K and U. The best of them is taken if it
+    promises 10 % more than the present ones. Now and then a round with U = 1 tells what
+    the model itself is like, without the updates of its own round.
+
+    Parameters
+    ----------
+    terms
+        M, K and U to begin with, and which of them change: ``adapt``.
+    every
+        Least number of rounds between two looks.
+    most
+        The largest U.
+    """
+
+    def __init__(self, terms: SchemeTerms, every: int, most: int) -> None:
+        self._adapts = terms.adapt
+        self._every, self._most = every, max(most, terms.target_updates)
+        self.wait_for, self.target_updates = terms.wait_for, terms.target_updates
+        self._measures = RoundMeasures(terms.n_workers)
+        self._worth = UpdateWorth(terms.n_workers)
+        self._n_workers, self._n_able = terms.n_workers, terms.n_workers
+        self._n_rounds = self._n_updates = 0
+        self._is_short = False
+        self._short_due, self._short_gap = -1, _FIRST_GAP
+        self._lengths: list[tuple[float, float]] = []
+        self._was_short = False
+        self.change: Change | None = None
+
+    @property
+    def updates_in_force(self) -> int:
+        """U of the next round."""
+        return 1 if self._is_short else self.target_updates
+
+    def note_upload(self, upload: Upload) -> None:
+        """Take in an upload that counts."""
+        self._measures.note_upload(upload)
+
+    def observe(self, record: RoundRecord) -> None:
+        """Take in a closed round; `change` is what follows from it, if anything."""
+        was_short, self._is_short, self.change = self._is_short, False, None
+        measured = self._measures.add(record, is_regular=not was_short)
+        self._n_able = self._n_workers - record.n_hung - record.n_lost
+        self._n_rounds += 1
+        self._n_updates += record.updates_done
+        if measured is None:
+            return
+        if not was_short:
+            self._worth.add_loss(record.train_loss, record.updates_used)
+        self._compare(measured.updates_each, record.train_loss)
+        self._was_short = was_short
+        enough = _UPDATES_A_WORKER * self._n_workers
+        if self._n_rounds >= self._every and self._n_updates >= enough:
+            self._look(record.round)
+        elif self._is_short_due(record.round):
+            self._is_short = True
+            self._short_gap = min(2 * self._short_gap, _LAST_GAP)
+            self._short_due = record.round + self._short_gap
+
+    def _is_short_due(self, round_index: int) -> bool:
+        is_long = "u" in self._adapts and self.target_updates >= _LEAST_LONG
+        return is_long and 0 <= self._short_due <= round_index
+
+    def _compare(self, updates_each: float, loss: float) -> None:
+        """Hold a short round against the two beside it."""
+        self._lengths = [*self._lengths[-2:], (updates_each, loss)]
+        if self._was_short and len(self._lengths) == 3:
+            before, short, after = self._lengths
+            if before[1] > 0 and after[1] > 0:
+                long = (before[0] + after[0]) / 2, sqrt(before[1] * after[1])
+                self._worth.learn_horizon(short, long)
+
+    def _look(self, round_index: int) -> None:
+        """Compare what other K and U promise, and take them if that is enough."""
+        stagnates = self._worth.look()
+        law = self._measures.law()
+        if law is not None:
+            view = _Forecast(law, self._measures, self._worth, self._present)
+            now = view.outlook(*self._present)
+            best = self._best(view, now)
+            is_over = self.wait_for > self._most_workers(law)
+            if is_over or best.worth_per_s > (1 + _LEAST_GAIN) * now.worth_per_s:
+                self._take(round_index, now, best, stagnates=stagnates)
+        self._measures.fade()
+        self._n_rounds = self._n_updates = 0
+
+    @property
+    def _present(self) -> tuple[int, int]:
+        return self.wait_for, self.target_updates
+
+    def _most_workers(self, law: ArrivalTimes) -> int:
+        return max(1, min(self._n_able, round(law.n_workers)))
+
+    def _best(self, view: "_Forecast", now: Outlook) -> Outlook:
+        """Climb: the best U for K, the best K for that, and the best U again."""
+        most = self._most_workers(view.law)
+        best = view.outlook(min(self.wait_for, most), self.target_updates)
+        for kind in "uku":
+            if kind in self._adapts:
+                k, u = best.wait_for, best.target_updates
+                pairs = (
+                    [(k, n) for n in self._update_choices()]
+                    if kind == "u"
+                    else [(n, u) for n in self._worker_choices(most)]
+                )
+                tried = [view.outlook(*pair) for pair in pairs]
+                best = max([best, *tried], key=lambda found: found.worth_per_s)
+        return best
+
+    def _update_choices(self) -> Iterator[int]:
+        """Yield powers of the root of 2 near the present U."""
+        u, step = self.target_updates, 0
+        while (choice := round(2 ** (step / 2))) <= min(self._most, _LARGEST_STEP * u):
+            if choice * _LARGEST_STEP >= u:
+                yield choice
+            step += 1
+
+    def _worker_choices(self, most: int) -> Iterable[int]:
+        """Return possible K: not more than twice the present one, which is unseen."""
+        most = min(most, 2 * self.wait_for + 1)
+        if most <= _MOST_CHOICES:
+            return range(1, most + 1)
+        spread = {round(1 + i * (most - 1) / _MOST_CHOICES) for i in range(13)}
+        near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
+        return sorted(spread | near)
+
+    def _take(
+        self, round_index: int, now: Outlook, best: Outlook, *, stagnates: bool
+    ) -> None:
+        k, u = best.wait_for, best.target_updates
+        reason = _reason(now, best, self._worth.horizon, stagnates=stagnates)
+        self.change = Change(round_index, k, u, reason)
+        self.wait_for, self.target_updates = k, u
+        self._short_due, self._short_gap = round_index + 3, _FIRST_GAP
+        self._measures.begin_terms()
+        self._worth.begin_terms()
+
+    def state(self) -> dict[str, int | float | str]:
+        """Return all that `restore` needs."""
+        return {
+            "wait_for": self.wait_for,
+            "target_updates": self.target_updates,
+            "n_able": self._n_able,
+            "n_rounds": self._n_rounds,
+            "n_updates": self._n_updates,
+            "is_short": int(self._is_short),
+            "was_short": int(self._was_short),
+            "short_due": self._short_due,
+            "short_gap": self._short_gap,
+            "lengths": " ".join(repr(x) for pair in self._lengths for x in pair),
+            **self._measures.state(),
+            **self._worth.state(),
+        }
+
+    def restore(self, state: Mapping[str, int | float | str]) -> None:
+        """Take up what `state` has returned."""
+        self.wait_for = int(state["wait_for"])
+        self.target_updates = int(state["target_updates"])
+        self._n_able, self._n_rounds = int(state["n_able"]), int(state["n_rounds"])
+        self._n_updates = int(state["n_updates"])
+        self._is_short = bool(state["is_short"])
+        self._was_short = bool(state["was_short"])
+        self._short_due = int(state["short_due"])
+        self._short_gap = int(state["short_gap"])
+        values = [float(word) for word in str(state["lengths"]).split()]
+        self._lengths = list(zip(values[::2], values[1::2], strict=True))
+        self._measures.restore(state)
+        self._worth.restore(state)
+
+
+class _Forecast:
+    """Rounds of any K and U, corrected by how the present ones turned out."""
+
+    def __init__(
+        self,
+        law: ArrivalTimes,
+        measures: RoundMeasures,
+        worth: UpdateWorth,
+        present: tuple[int, int],
+    ) -> None:
+        self.law = law
+        self._measures, self._worth = measures, worth
+        self._slower = self._more = 1.0
+        seen = measures.regular
+        if seen is not None:
+            self._correct(seen, *present)
+
+    def _correct(self, seen: Measured, k: int, n_updates: int) -> None:
+        k = min(k, int(self.law.n_workers))
+        self._slower = seen.kth_s / self.law.kth_s(k, n_updates)
+        made, n_uploaders = self.law.work(seen.kth_s, k, n_updates)
+        more = seen.updates_each * n_uploaders / made
+        self._more = min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, more))
+
+    def outlook(self, k: int, n_updates: int) -> Outlook:
+        """Return what is expected of rounds with these K and U."""
+        k = min(k, int(self.law.n_workers))
+        kth_s = self._slower * self.law.kth_s(k, n_updates)
+        made, n_uploaders = self.law.work(kth_s, k, n_updates)
+        updates_each = max(1.0, self._more * made / n_uploaders)
+        communication_s = self._measures.communication_s(n_uploaders)
+        round_s = kth_s + communication_s
+        worth = self._worth.of(updates_each, n_uploaders)
+        return Outlook(
+            k, n_updates, round_s, communication_s, updates_each, worth / round_s
+        )
+
+
+def _reason(now: Outlook, best: Outlook, horizon: float, *, stagnates: bool) -> str:
+    """Say in one line what a change is expected to bring, and why."""
+    share = now.communication_s / now.round_s
+    causes = ["the loss stagnates: more uploads average more noise"] * stagnates
+    if best.target_updates > now.target_updates:
+        causes.append(f"communication is {share:.0%} of a round")
+    elif best.target_updates < now.target_updates:
+        causes.append(
+            f"after {horizon:.2g} updates a worker's own count half"
+            if horizon < now.updates_each
+            else "shorter rounds use the fastest updates"
+        )
+    if best.wait_for > now.wait_for:
+        causes.append("further arrivals bring more than they cost")
+    elif best.wait_for < now.wait_for:
+        causes.append("the last arrivals cost more than they bring")
+    gain = best.worth_per_s / now.worth_per_s - 1
+    return (
+        f"{'; '.join(causes)}: worth a second {gain:+.0%}, "
+        f"a round {now.round_s:.3g} -> {best.round_s:.3g} s"
+    )

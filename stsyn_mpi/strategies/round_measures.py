@@ -1,0 +1,190 @@
+"""What the last rounds of a run were like: the speeds of its workers and its costs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+
+from stsyn_mpi.protocol.records import RoundRecord, Upload
+from stsyn_mpi.strategies.arrival_times import ArrivalTimes, kinds, matched_variation
+
+_FADING = 0.5
+_LEAST_WEIGHT = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One round.
+
+    Attributes
+    ----------
+    kth_s
+        Seconds to U updates of the K-th worker, on its own clock.
+    updates_each
+        Updates of an uploader, mean.
+    """
+
+    kth_s: float
+    updates_each: float
+
+
+class RoundMeasures:
+    """Sums over the rounds that fade: `fade` halves what was measured before.
+
+    Workers that did not answer a round add nothing to it, so that one that hangs is
+    neither slow nor fast.
+
+    Parameters
+    ----------
+    n_workers
+        M.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._targets: dict[int, float] = {}
+        self._made, self._seconds = [0.0] * n_workers, [0.0] * n_workers
+        self._regular = [0.0] * 3  # rounds, K-th arrivals, updates of an uploader
+        self._costs = [0.0] * 5  # 1, n, n^2, cost, n cost of n uploaders
+        self._firsts: dict[int, list[float]] = {}  # U: rounds, first arrivals
+        self._spreads: dict[int, list[float]] = {}  # U: v(U), its weight
+        self._last_t = nan
+
+    def note_upload(self, upload: Upload) -> None:
+        """Keep when a worker had its U updates."""
+        if isfinite(upload.target_s):
+            self._targets[upload.worker] = upload.target_s
+
+    def add(self, record: RoundRecord, *, is_regular: bool) -> Measured | None:
+        """Take in a closed round; None if nobody has done U updates in it.
+
+        ``is_regular`` says that it had the K and U that are judged.
+        """
+        arrivals, self._targets = sorted(self._targets.values()), {}
+        begun_t, self._last_t = self._last_t, record.collected_t
+        if not arrivals or not record.n_uploaders:
+            return None
+        kth_s = arrivals[min(record.wait_for, len(arrivals)) - 1]
+        if not kth_s > 0:
+            return None
+        for worker, n_updates in record.updates.items():
+            self._made[worker] += n_updates
+            self._seconds[worker] += kth_s
+        measured = Measured(kth_s, record.updates_used / record.n_uploaders)
+        _add(self._firsts.setdefault(record.target_updates, [0.0, 0.0]), 1, arrivals[0])
+        if is_regular:
+            _add(self._regular, 1, kth_s, measured.updates_each)
+        if isfinite(begun_t):
+            cost_s = max(0.0, record.collected_t - begun_t - kth_s)
+            n = record.n_uploaders
+            _add(self._costs, 1, n, n * n, cost_s, n * cost_s)
+        return measured
+
+    @property
+    def regular(self) -> Measured | None:
+        """The mean of the regular rounds, None if there were none."""
+        n, kth_s, updates = self._regular
+        return Measured(kth_s / n, updates / n) if n else None
+
+    def communication_s(self, n_uploaders: float) -> float:
+        """Return what a round takes beside the work: a line through what was seen."""
+        n, x, xx, y, xy = self._costs
+        if not n:
+            return 0.0
+        spread = n * xx - x * x
+        slope = max(0.0, (n * xy - x * y) / spread) if spread > 1e-3 * n * xx else 0.0
+        base = (y - slope * x) / n
+        if base < 0:
+            base, slope = 0.0, xy / xx
+        return base + slope * n_uploaders
+
+    def law(self) -> ArrivalTimes | None:
+        """Return the law of the arrivals, None while nothing is known."""
+        seen = [(n, s) for n, s in zip(self._made, self._seconds, strict=True) if s > 0]
+        n_made, seconds = sum(n for n, _ in seen), sum(s for _, s in seen)
+        if not n_made:
+            return None
+        # One update at the speed of all together, so that no rate is zero.
+        speeds = kinds([(n + 1) / (s + seconds / n_made) for n, s in seen])
+        for n_updates, (n, first_s) in self._firsts.items():
+            v = matched_variation(speeds, n_updates, first_s / n)
+            self._spreads[n_updates] = [v, n]
+        return ArrivalTimes(speeds, *_fit_spread(self._spreads))
+
+    def fade(self) -> None:
+        """Halve the weight of what has been measured so far."""
+        for sums in (self._made, self._seconds, self._regular, self._costs):
+            sums[:] = [_FADING * value for value in sums]
+        self._firsts = {
+            u: [_FADING * value for value in sums]
+            for u, sums in self._firsts.items()
+            if sums[0] > _LEAST_WEIGHT
+        }
+        self._spreads = {
+            u: [v, _FADING * weight]
+            for u, (v, weight) in self._spreads.items()
+            if weight > _LEAST_WEIGHT
+        }
+
+    def begin_terms(self) -> None:
+        """Forget the regular rounds: other K and U are judged from now on."""
+        self._regular = [0.0] * 3
+
+    def state(self) -> dict[str, str]:
+        """Return everything but the round under way, as texts."""
+        rows = {
+            "made": self._made,
+            "seconds": self._seconds,
+            "regular": self._regular,
+            "costs": self._costs,
+            "firsts": _flat(self._firsts),
+            "spreads": _flat(self._spreads),
+            "last_t": [self._last_t],
+        }
+        return {name: " ".join(map(repr, values)) for name, values in rows.items()}
+
+    def restore(self, state: Mapping[str, int | float | str]) -> None:
+        """Take up what `state` has returned."""
+        row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
+        self._made, self._seconds = row["made"], row["seconds"]
+        self._regular, self._costs = row["regular"], row["costs"]
+        self._firsts, self._spreads = _folded(row["firsts"]), _folded(row["spreads"])
+        (self._last_t,) = row["last_t"]
+
+
+KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last_t")
+
+
+def _add(sums: list[float], *values: float) -> None:
+    for place, value in enumerate(values):
+        sums[place] += value
+
+
+def _fit_spread(spreads: Mapping[int, Iterable[float]]) -> tuple[float, float]:
+    """Return a and b of v(U) = a / U + b by least squares, neither below 0.
+
+    Of one U alone nothing tells them apart: then all is taken as drawn anew.
+    """
+    w = x = xx = y = xy = 0.0
+    for n_updates, (v, weight) in spreads.items():
+        share = 1 / n_updates
+        w, x, xx = w + weight, x + weight * share, xx + weight * share * share
+        y, xy = y + weight * v, xy + weight * share * v
+    spread = w * xx - x * x
+    if spread > 1e-9 * w * xx:
+        a = max(0.0, (w * xy - x * y) / spread)
+        b = (y - a * x) / w
+        if b > 0:
+            return a, b
+    return xy / xx, 0.0
+
+
+def _flat(sums: Mapping[int, Iterable[float]]) -> list[float]:
+    return [value for key, row in sums.items() for value in (float(key), *row)]
+
+
+def _folded(values: list[float]) -> dict[int, list[float]]:
+    return {
+        int(key): [first, second]
+        for key, first, second in zip(
+            values[::3], values[1::3], values[2::3], strict=True
+        )
+    }
