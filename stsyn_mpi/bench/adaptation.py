@@ -85,12 +85,11 @@ STEADY = (
         for law in (_EXPONENTIAL, LAWS[4])
     ),
 )
+_SLOW, _EVEN = "exponential:mean=4s", "constant:mean=300ms"
 CHANGING = (
-    Condition("exponential:mean=4s", 1.0, "iid", "exponential:mean=50ms", 200.0),
-    Condition("exponential:mean=50ms", 1.0, "iid", "exponential:mean=4s", 20.0),
-    Condition(
-        "exponential:mean=1s", 5.0, "iid", "exponential:mean=1s,factors=6*1/4*30", 200.0
-    ),
+    Condition(_SLOW, 1.0, later=_EVEN, at_s=200.0),
+    Condition(_EVEN, 1.0, later=_SLOW, at_s=60.0),
+    Condition(_EXPONENTIAL, 5.0, later=f"{_EXPONENTIAL},factors=6*1/4*6", at_s=100.0),
 )
 
 

@@ -14,8 +14,9 @@ from stsyn_mpi.strategies.round_measures import Measured, RoundMeasures
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
-_LEAST_GAIN = 0.1
+_LEAST_GAIN, _NEARLY = 0.08, 0.97
 _LARGEST_STEP = 8
+_SOON = 3
 _UPDATES_A_WORKER = 2
 _FIRST_GAP, _LAST_GAP = 4, 64
 _LEAST_LONG = 3
@@ -51,8 +52,8 @@ class Adaptation:
     """The K and U in force, and the rule that changes them.
 
     Every few rounds, as soon as the workers have made some updates each, the worth of a
-    round per second is foretold for other K and U. The best of them is taken if it
-    promises 10 % more than the present ones. Now and then a round with U = 1 tells what
+    round per second is foretold for other K and U. Of those within 3 % of the best the
+    shortest round is taken, if it promises 8 % more than the present one. Now and then a round with U = 1 tells what
     the model itself is like, without the updates of its own round.
 
     Parameters
@@ -77,6 +78,7 @@ class Adaptation:
         self._short_due, self._short_gap = -1, _FIRST_GAP
         self._lengths: list[tuple[float, float]] = []
         self._was_short = False
+        self._is_new = True
         self.change: Change | None = None
 
     @property
@@ -91,6 +93,11 @@ class Adaptation:
     def observe(self, record: RoundRecord) -> None:
         """Take in a closed round; `change` is what follows from it, if anything."""
         was_short, self._is_short, self.change = self._is_short, False, None
+        is_sudden = not was_short and self._measures.is_slower(record)
+        if is_sudden:
+            self._measures.forget()
+            self._is_new = True
+            self._n_rounds = max(self._n_rounds, min(self._every, _SOON) - 2)
         measured = self._measures.add(record, is_regular=not was_short)
         self._n_able = self._n_workers - record.n_hung - record.n_lost
         self._n_rounds += 1
@@ -101,13 +108,19 @@ class Adaptation:
             self._worth.add_loss(record.train_loss, record.updates_used)
         self._compare(measured.updates_each, record.train_loss)
         self._was_short = was_short
-        enough = _UPDATES_A_WORKER * self._n_workers
-        if self._n_rounds >= self._every and self._n_updates >= enough:
+        if self._is_look_due:
             self._look(record.round)
         elif self._is_short_due(record.round):
             self._is_short = True
             self._short_gap = min(2 * self._short_gap, _LAST_GAP)
             self._short_due = record.round + self._short_gap
+
+    @property
+    def _is_look_due(self) -> bool:
+        """Whether enough has been seen: of terms that are new, three rounds will do."""
+        least = min(self._every, _SOON) if self._is_new else self._every
+        enough = _UPDATES_A_WORKER * self._n_workers
+        return self._n_rounds >= least and self._n_updates >= enough
 
     def _is_short_due(self, round_index: int) -> bool:
         is_long = "u" in self._adapts and self.target_updates >= _LEAST_LONG
@@ -124,7 +137,7 @@ class Adaptation:
 
     def _look(self, round_index: int) -> None:
         """Compare what other K and U promise, and take them if that is enough."""
-        stagnates = self._worth.look()
+        stagnates, self._is_new = self._worth.look(), False
         law = self._measures.law()
         if law is not None:
             view = _Forecast(law, self._measures, self._worth, self._present)
@@ -155,16 +168,14 @@ class Adaptation:
                     if kind == "u"
                     else [(n, u) for n in self._worker_choices(most)]
                 )
-                tried = [view.outlook(*pair) for pair in pairs]
-                best = max([best, *tried], key=lambda found: found.worth_per_s)
+                best = _choice([best, *(view.outlook(*pair) for pair in pairs)])
         return best
 
     def _update_choices(self) -> Iterator[int]:
-        """Yield powers of the root of 2 near the present U."""
+        """Yield powers of the root of 2, not far above the present U."""
         u, step = self.target_updates, 0
         while (choice := round(2 ** (step / 2))) <= min(self._most, _LARGEST_STEP * u):
-            if choice * _LARGEST_STEP >= u:
-                yield choice
+            yield choice
             step += 1
 
     def _worker_choices(self, most: int) -> Iterable[int]:
@@ -183,7 +194,8 @@ class Adaptation:
         reason = _reason(now, best, self._worth.horizon, stagnates=stagnates)
         self.change = Change(round_index, k, u, reason)
         self.wait_for, self.target_updates = k, u
-        self._short_due, self._short_gap = round_index + 3, _FIRST_GAP
+        self._short_due, self._short_gap = round_index + 1, _FIRST_GAP
+        self._is_new = True
         self._measures.begin_terms()
         self._worth.begin_terms()
 
@@ -197,6 +209,7 @@ class Adaptation:
             "n_updates": self._n_updates,
             "is_short": int(self._is_short),
             "was_short": int(self._was_short),
+            "is_new": int(self._is_new),
             "short_due": self._short_due,
             "short_gap": self._short_gap,
             "lengths": " ".join(repr(x) for pair in self._lengths for x in pair),
@@ -211,7 +224,7 @@ class Adaptation:
         self._n_able, self._n_rounds = int(state["n_able"]), int(state["n_rounds"])
         self._n_updates = int(state["n_updates"])
         self._is_short = bool(state["is_short"])
-        self._was_short = bool(state["was_short"])
+        self._was_short, self._is_new = bool(state["was_short"]), bool(state["is_new"])
         self._short_due = int(state["short_due"])
         self._short_gap = int(state["short_gap"])
         values = [float(word) for word in str(state["lengths"]).split()]
@@ -256,6 +269,17 @@ class _Forecast:
         return Outlook(
             k, n_updates, round_s, communication_s, updates_each, worth / round_s
         )
+
+
+def _choice(outlooks: Iterable[Outlook]) -> Outlook:
+    """Return the shortest round of those that are nearly as good as the best.
+
+    A round under way is not cut, whatever happens to the speeds meanwhile.
+    """
+    found = list(outlooks)
+    least = _NEARLY * max(outlook.worth_per_s for outlook in found)
+    good = [outlook for outlook in found if outlook.worth_per_s >= least]
+    return min(good, key=lambda outlook: (outlook.round_s, -outlook.worth_per_s))
 
 
 def _reason(now: Outlook, best: Outlook, horizon: float, *, stagnates: bool) -> str:

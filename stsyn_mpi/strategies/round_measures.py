@@ -7,7 +7,8 @@ from math import isfinite, nan
 from stsyn_mpi.protocol.records import RoundRecord, Upload
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes, kinds, matched_variation
 
-_FADING = 0.5
+_FADING, _FORGETTING = 0.5, 0.1
+_SUDDEN = 2.0
 _LEAST_WEIGHT = 0.1
 
 
@@ -52,6 +53,17 @@ class RoundMeasures:
         """Keep when a worker had its U updates."""
         if isfinite(upload.target_s):
             self._targets[upload.worker] = upload.target_s
+
+    def is_slower(self, record: RoundRecord) -> bool:
+        """Whether a round with an update a worker took twice the mean of the others.
+
+        Asked before `add`. Shorter rounds differ so much by chance alone.
+        """
+        seen, arrivals = self.regular, sorted(self._targets.values())
+        if seen is None or not arrivals or record.updates_done < record.n_workers:
+            return False
+        kth_s = arrivals[min(record.wait_for, len(arrivals)) - 1]
+        return kth_s > _SUDDEN * seen.kth_s
 
     def add(self, record: RoundRecord, *, is_regular: bool) -> Measured | None:
         """Take in a closed round; None if nobody has done U updates in it.
@@ -109,20 +121,24 @@ class RoundMeasures:
             self._spreads[n_updates] = [v, n]
         return ArrivalTimes(speeds, *_fit_spread(self._spreads))
 
-    def fade(self) -> None:
-        """Halve the weight of what has been measured so far."""
+    def fade(self, left: float = _FADING) -> None:
+        """Lower the weight of what has been measured so far, by half."""
         for sums in (self._made, self._seconds, self._regular, self._costs):
-            sums[:] = [_FADING * value for value in sums]
+            sums[:] = [left * value for value in sums]
         self._firsts = {
-            u: [_FADING * value for value in sums]
+            u: [left * value for value in sums]
             for u, sums in self._firsts.items()
             if sums[0] > _LEAST_WEIGHT
         }
         self._spreads = {
-            u: [v, _FADING * weight]
+            u: [v, left * weight]
             for u, (v, weight) in self._spreads.items()
             if weight > _LEAST_WEIGHT
         }
+
+    def forget(self) -> None:
+        """Leave next to nothing of it: the speeds have changed."""
+        self.fade(_FORGETTING)
 
     def begin_terms(self) -> None:
         """Forget the regular rounds: other K and U are judged from now on."""
