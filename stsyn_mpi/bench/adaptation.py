@@ -28,7 +28,7 @@ from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
 
 N_WORKERS = 10
-TARGET_LOSS = 0.4
+TARGET_LOSS = 0.3
 SEEDS = range(3)
 GRID = [(k, u) for k in (1, 5, 10) for u in (1, 4, 16, 64)]
 STARTS = ((5, 1), (5, 10))
@@ -87,8 +87,8 @@ STEADY = (
 )
 _SLOW, _EVEN = "exponential:mean=4s", "constant:mean=300ms"
 CHANGING = (
-    Condition(_SLOW, 1.0, later=_EVEN, at_s=200.0),
-    Condition(_EVEN, 1.0, later=_SLOW, at_s=60.0),
+    Condition(_SLOW, 1.0, later=_EVEN, at_s=340.0),
+    Condition(_EVEN, 1.0, later=_SLOW, at_s=100.0),
     Condition(_EXPONENTIAL, 5.0, later=f"{_EXPONENTIAL},factors=6*1/4*6", at_s=100.0),
 )
 

@@ -121,7 +121,9 @@ def read_changes(table: ColumnTable, n_rounds: int) -> list[Change]:
     return [change for change in found if change.round < n_rounds]
 
 
-def _change(round_index: int, wait_for: int, target_updates: int, text: bytes) -> Change:
+def _change(
+    round_index: int, wait_for: int, target_updates: int, text: bytes
+) -> Change:
     if wait_for < 1 or target_updates < 1:
         raise Damage(f"a change to K = {wait_for}, U = {target_updates}")
     return Change(round_index, wait_for, target_updates, text.decode())

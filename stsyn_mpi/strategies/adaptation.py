@@ -22,6 +22,7 @@ _FIRST_GAP, _LAST_GAP = 4, 64
 _LEAST_LONG = 3
 _MOST_CHOICES = 12
 _MOST_CORRECTION = 2.0
+_STAGNATES = "the loss stagnates, more uploads average more noise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,25 @@ class Adaptation:
         Least number of rounds between two looks.
     most
         The largest U.
+    horizon
+        Local updates after which further ones count half, until that is measured.
     """
 
-    def __init__(self, terms: SchemeTerms, every: int, most: int) -> None:
+    def __init__(
+        self, terms: SchemeTerms, every: int, most: int, horizon: float
+    ) -> None:
         self._adapts = terms.adapt
         self._every, self._most = every, max(most, terms.target_updates)
         self.wait_for, self.target_updates = terms.wait_for, terms.target_updates
         self._measures = RoundMeasures(terms.n_workers)
-        self._worth = UpdateWorth(terms.n_workers)
+        self._worth = UpdateWorth(terms.n_workers, horizon)
         self._n_workers, self._n_able = terms.n_workers, terms.n_workers
         self._n_rounds = self._n_updates = 0
         self._is_short = False
         self._short_due, self._short_gap = -1, _FIRST_GAP
         self._lengths: list[tuple[float, float]] = []
         self._was_short = False
+        self._left = (0, 0)
         self._is_new = True
         self.change: Change | None = None
 
@@ -137,15 +143,19 @@ class Adaptation:
 
     def _look(self, round_index: int) -> None:
         """Compare what other K and U promise, and take them if that is enough."""
-        stagnates, self._is_new = self._worth.look(), False
+        is_stagnant, self._is_new = self._worth.look(), False
         law = self._measures.law()
         if law is not None:
             view = _Forecast(law, self._measures, self._worth, self._present)
-            now = view.outlook(*self._present)
-            best = self._best(view, now)
-            is_over = self.wait_for > self._most_workers(law)
-            if is_over or best.worth_per_s > (1 + _LEAST_GAIN) * now.worth_per_s:
-                self._take(round_index, now, best, stagnates=stagnates)
+            now, best = view.outlook(*self._present), self._best(view)
+            if is_stagnant and "k" in self._adapts:
+                # Rounds that end early know nothing of later arrivals: look at them.
+                k = min(2 * self.wait_for + 1, self._most_workers(law))
+                best = max(best, view.outlook(k, best.target_updates), key=_k_of)
+                if best.wait_for > self.wait_for:
+                    self._take(round_index, best, f"{_STAGNATES}: K is tried")
+            elif best.worth_per_s > (1 + self._least_gain(best)) * now.worth_per_s:
+                self._take(round_index, best, _reason(now, best, self._worth.horizon))
         self._measures.fade()
         self._n_rounds = self._n_updates = 0
 
@@ -156,7 +166,12 @@ class Adaptation:
     def _most_workers(self, law: ArrivalTimes) -> int:
         return max(1, min(self._n_able, round(law.n_workers)))
 
-    def _best(self, view: "_Forecast", now: Outlook) -> Outlook:
+    def _least_gain(self, best: Outlook) -> float:
+        """Return the gain for which K and U are changed; to go back takes twice it."""
+        is_back = (best.wait_for, best.target_updates) == self._left
+        return (1 + is_back) * _LEAST_GAIN
+
+    def _best(self, view: "_Forecast") -> Outlook:
         """Climb: the best U for K, the best K for that, and the best U again."""
         most = self._most_workers(view.law)
         best = view.outlook(min(self.wait_for, most), self.target_updates)
@@ -187,12 +202,10 @@ class Adaptation:
         near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
         return sorted(spread | near)
 
-    def _take(
-        self, round_index: int, now: Outlook, best: Outlook, *, stagnates: bool
-    ) -> None:
+    def _take(self, round_index: int, best: Outlook, reason: str) -> None:
         k, u = best.wait_for, best.target_updates
-        reason = _reason(now, best, self._worth.horizon, stagnates=stagnates)
         self.change = Change(round_index, k, u, reason)
+        self._left = self._present
         self.wait_for, self.target_updates = k, u
         self._short_due, self._short_gap = round_index + 1, _FIRST_GAP
         self._is_new = True
@@ -204,6 +217,7 @@ class Adaptation:
         return {
             "wait_for": self.wait_for,
             "target_updates": self.target_updates,
+            "left": f"{self._left[0]} {self._left[1]}",
             "n_able": self._n_able,
             "n_rounds": self._n_rounds,
             "n_updates": self._n_updates,
@@ -221,6 +235,8 @@ class Adaptation:
         """Take up what `state` has returned."""
         self.wait_for = int(state["wait_for"])
         self.target_updates = int(state["target_updates"])
+        k, u = str(state["left"]).split()
+        self._left = int(k), int(u)
         self._n_able, self._n_rounds = int(state["n_able"]), int(state["n_rounds"])
         self._n_updates = int(state["n_updates"])
         self._is_short = bool(state["is_short"])
@@ -245,7 +261,7 @@ class _Forecast:
     ) -> None:
         self.law = law
         self._measures, self._worth = measures, worth
-        self._slower = self._more = 1.0
+        self._slower, self._more, self._k = 1.0, 1.0, present[0]
         seen = measures.regular
         if seen is not None:
             self._correct(seen, *present)
@@ -260,7 +276,9 @@ class _Forecast:
     def outlook(self, k: int, n_updates: int) -> Outlook:
         """Return what is expected of rounds with these K and U."""
         k = min(k, int(self.law.n_workers))
-        kth_s = self._slower * self.law.kth_s(k, n_updates)
+        # The law has the first arrival right, and the present K-th is corrected.
+        place = min(1.0, (k - 1) / (self._k - 1)) if self._k > 1 else 1.0
+        kth_s = self._slower**place * self.law.kth_s(k, n_updates)
         made, n_uploaders = self.law.work(kth_s, k, n_updates)
         updates_each = max(1.0, self._more * made / n_uploaders)
         communication_s = self._measures.communication_s(n_uploaders)
@@ -282,10 +300,13 @@ def _choice(outlooks: Iterable[Outlook]) -> Outlook:
     return min(good, key=lambda outlook: (outlook.round_s, -outlook.worth_per_s))
 
 
-def _reason(now: Outlook, best: Outlook, horizon: float, *, stagnates: bool) -> str:
+def _k_of(outlook: Outlook) -> int:
+    return outlook.wait_for
+
+
+def _reason(now: Outlook, best: Outlook, horizon: float) -> str:
     """Say in one line what a change is expected to bring, and why."""
-    share = now.communication_s / now.round_s
-    causes = ["the loss stagnates: more uploads average more noise"] * stagnates
+    share, causes = now.communication_s / now.round_s, []
     if best.target_updates > now.target_updates:
         causes.append(f"communication is {share:.0%} of a round")
     elif best.target_updates < now.target_updates:

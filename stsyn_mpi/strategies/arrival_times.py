@@ -82,9 +82,15 @@ class ArrivalTimes:
         By a late t a worker that starts afresh has made t rate - (1 - v(1)) / 2
         updates (renewal theory); at least K workers have U of them.
         """
-        cut = (1 - min(1.0, self.variation(1))) / 2
-        made = sum(n * max(0.0, t * rate - cut) for rate, n in self.speeds)
-        n_uploaders = max(float(k), self.arrived(t, 1))
+        v = self.variation(1)
+        evenness = 1 - min(1.0, v)
+        made = n_uploaders = 0.0
+        for rate, n in self.speeds:
+            mean = max(0.0, t * rate - evenness / 2)
+            chance = max(gamma_cdf(t, 1 / rate, v), evenness * min(1.0, mean))
+            made += n * max(mean, chance)
+            n_uploaders += n * chance
+        n_uploaders = max(float(k), n_uploaders)
         return max(made, float(k * n_updates), n_uploaders), n_uploaders
 
 

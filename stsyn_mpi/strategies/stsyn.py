@@ -29,6 +29,7 @@ class STSyn(FixedTerms):
     parameters = (
         Parameter("every", "rounds between two looks of adapt", 5, 1, is_whole=True),
         Parameter("most", "largest U that adapt may choose", 1000, 1, is_whole=True),
+        Parameter("horizon", "updates that adapt takes to count half", 100.0, 1.0),
     )
 
     def __init__(
@@ -38,7 +39,8 @@ class STSyn(FixedTerms):
         self._adaptation: Adaptation | None = None
         if terms.adapt != "off":
             every, most = int(self.values["every"]), int(self.values["most"])
-            self._adaptation = Adaptation(terms, every, most)
+            horizon = self.values["horizon"]
+            self._adaptation = Adaptation(terms, every, most, horizon)
 
     def plan(self, view: RoundView) -> Plan:
         """Return the terms with the present K and U."""

@@ -11,12 +11,14 @@ Both are measured on training losses alone. This project's derivation; see
 """
 
 from collections.abc import Mapping
-from math import exp, inf, isfinite, log, sqrt
+from math import exp, log, sqrt
 
 _KEPT_SHARE = 0.7
 _LEAST_HORIZON, _MOST_SHARE = 0.5, 0.95
 _SPANS = (8, 16, 32)
 _MOST_NOISE = 4.0
+# Squares and ratios of losses beyond them are no numbers any more.
+_LEAST_LOSS, _MOST_LOSS = 1e-100, 1e100
 
 
 class UpdateWorth:
@@ -26,11 +28,13 @@ class UpdateWorth:
     ----------
     n_workers
         M.
+    horizon
+        h as long as it has not been measured.
     """
 
-    def __init__(self, n_workers: int) -> None:
+    def __init__(self, n_workers: int, horizon: float) -> None:
         self._n_workers = n_workers
-        self.horizon, self.noise = inf, 0.0
+        self.horizon, self.noise = horizon, 0.0
         self._shares = [0.0] * 4  # weight; sums of log share, short D, long D
         self._loss = [0.0, 0.0]  # sum of losses, updates
         self._means: list[float] = []
@@ -56,7 +60,7 @@ class UpdateWorth:
         D updates. A short and a long round then give h.
         """
         (d_short, l_short), (d_long, l_long) = short, long
-        is_sound = 0 < l_short < inf and 0 < l_long < inf
+        is_sound = all(_LEAST_LOSS < loss < _MOST_LOSS for loss in (l_short, l_long))
         if not is_sound or d_long < 1.5 * d_short:
             return
         sample = (1.0, log(l_long / l_short), d_short, d_long)
@@ -70,16 +74,16 @@ class UpdateWorth:
 
     def add_loss(self, loss: float, n_updates: int) -> None:
         """Take in the mean loss of a regular round."""
-        if isfinite(loss):
+        if abs(loss) < _MOST_LOSS:
             self._loss[0] += loss * n_updates
             self._loss[1] += n_updates
 
     def look(self) -> bool:
-        """Close a stretch of rounds with the same K and U; whether the loss stagnates.
+        """Close a stretch of rounds with the same K and U; whether the noise has risen.
 
-        It does where the second half of 8, 16 or 32 stretches is not below the first
-        by its standard error. Then the noise is what is left to be fought: it is
-        counted as 1, and twice as high each time, up to 4 M.
+        The loss stagnates where the second half of 8, 16 or 32 stretches is not below
+        the first by its standard error. Then noise is what is left to be fought: r is
+        1, and twice as high each time, up to 4 M.
         """
         total, n_updates = self._loss
         self._loss = [0.0, 0.0]
@@ -92,9 +96,9 @@ class UpdateWorth:
         first, second = self._means[:half], self._means[half:]
         falls = sum(first) / half - sum(second) / half
         if falls < _error(self._means) * sqrt(2 / half):
-            most = _MOST_NOISE * self._n_workers
-            self.noise, self._means = min(most, max(1.0, 2 * self.noise)), []
-            return True
+            before, most = self.noise, _MOST_NOISE * self._n_workers
+            self.noise, self._means = min(most, max(1.0, 2 * before)), []
+            return self.noise > before
         if len(self._means) == _SPANS[-1]:
             self._means = second
         return False

@@ -28,6 +28,7 @@ _EXECUTORS = {
     do.EvaluateModel: "_evaluate_model",
     do.SetDeadline: "_set_deadline",
     do.RecordRound: "_record_round",
+    do.RecordChange: "_record_change",
     do.EndWorkers: "_end_workers",
     do.Finish: "_keep_finish",
 }
@@ -260,6 +261,9 @@ class FakeNetwork:
         assert command.t < inf, "a deadline that never comes"
         assert not isnan(command.t), "a deadline at NaN"
         self.armed_t = command.t
+
+    def _record_change(self, command):
+        assert command.change.round == len(self.records), "right before its row"
 
     def _record_round(self, command):
         record = command.record

@@ -32,6 +32,7 @@ def fresh_coordinator(config, n_samples=()):
         target_updates=config["target_updates"],
         seed=config["seed"],
         n_samples=n_samples,
+        adapt=config.get("adapt", "off"),
     )
     terms = RunTerms(
         n_workers=config["workers"],

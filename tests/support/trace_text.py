@@ -151,6 +151,10 @@ _COMMANDS = {
     ),
     do.SetDeadline: lambda c: f"deadline {seconds(c.t)}",
     do.RecordRound: _record,
+    do.RecordChange: lambda c: (
+        f"change after r{c.change.round} K={c.change.wait_for} "
+        f"U={c.change.target_updates}"
+    ),
     do.EndWorkers: _end,
     do.Finish: _finish,
 }
