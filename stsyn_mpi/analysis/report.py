@@ -21,6 +21,7 @@ from stsyn_mpi.analysis.settings import (
 )
 from stsyn_mpi.analysis.straggler_table import straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
+from stsyn_mpi.analysis.terms_table import terms_table
 from stsyn_mpi.analysis.words import printable, time_words
 
 _MOST_WORKERS = 16
@@ -71,6 +72,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         Text(printable(configuration_line(summary)), style="dim"), soft_wrap=True
     )
     console.print(Group(_figures_table(summary), _workers_table(summary)))
+    console.print(terms_table(summary.terms))
     console.print(straggler_tables(summary.stragglers))
     console.print(prediction_table(summary.prediction))
     console.print(fit_tables(summary.fit))
@@ -134,6 +136,7 @@ def summary_figures(summary: RunSummary) -> list[tuple[str, str]]:
             f"{counts['uploads_refused']} uploads refused",
         ),
         ("missing", _missing(summary)),
+        *([] if summary.terms is None else [("adapted", summary.terms.words)]),
     ]
 
 

@@ -14,6 +14,7 @@ from stsyn_mpi.analysis.fitting.run_fits import RunFits, fit_parts
 from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.prediction import Prediction, predict_run
 from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
+from stsyn_mpi.analysis.terms_course import TermsCourse, terms_course
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
@@ -92,6 +93,7 @@ class RunSummary:
     stragglers: StragglerReport
     prediction: Prediction
     fit: RunFits
+    terms: TermsCourse | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
@@ -147,6 +149,7 @@ def summarise(run: Run) -> RunSummary:
         stragglers=find_stragglers(run),
         prediction=predict_run(run),
         fit=fit_parts(run),
+        terms=terms_course(run),
     )
 
 

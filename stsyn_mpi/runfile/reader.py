@@ -178,6 +178,11 @@ class Run(RunViews):
             stream = event_stream(self.file)
             return [] if stream is None else stream.lines()
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether the run recorded changes of K and U."""
+        return guarded.has(self.file, "changes")
+
     def changes(self) -> list[Change]:
         """Return when the scheme changed K and U, and why; empty if it did not.
 

@@ -54,8 +54,9 @@ class Adaptation:
 
     Every few rounds, as soon as the workers have made some updates each, the worth of a
     round per second is foretold for other K and U. Of those within 3 % of the best the
-    shortest round is taken, if it promises 8 % more than the present one. Now and then a round with U = 1 tells what
-    the model itself is like, without the updates of its own round.
+    shortest round is taken, if it promises 8 % more than the present one. Now and then
+    a round with U = 1 tells what the model itself is like, without the updates of its
+    own round.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import Enum
 
-
 ADAPTS = ("off", "k", "u", "ku")
 """What a scheme may adapt: nothing, K, U, or both."""
 

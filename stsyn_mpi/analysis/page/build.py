@@ -15,7 +15,11 @@ from stsyn_mpi.analysis.page.facts import (
     provenance_part,
     summary_part,
 )
-from stsyn_mpi.analysis.page.findings import prediction_part, stragglers_part
+from stsyn_mpi.analysis.page.findings import (
+    prediction_part,
+    stragglers_part,
+    terms_part,
+)
 from stsyn_mpi.analysis.page.fitting import fit_part
 from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.run_report import RunReport
@@ -104,6 +108,8 @@ def _own(report: RunReport, level: int) -> Iterator[str]:
     summary = report.summary
     if not can_draw(summary.fit):
         yield heading(_CHAPTERS["update-times"], level) + fit_part(summary.fit)
+    if summary.terms is not None:
+        yield heading("K and U", level) + terms_part(summary.terms)
     yield heading("Stragglers", level) + stragglers_part(summary.stragglers)
     yield heading("Predicted and measured", level)
     yield prediction_part(summary.prediction)

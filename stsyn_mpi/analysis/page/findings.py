@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 from stsyn_mpi.analysis.prediction import PredictedQuantity, Prediction
 from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
-from stsyn_mpi.analysis.words import abridged, counted, time_words
+from stsyn_mpi.analysis.terms_course import TermsCourse
+from stsyn_mpi.analysis.words import abridged, counted, printable, time_words
 
 _MOST_WORKERS = 32
 _MOST_HOSTS = 32
+_MOST_CHANGES = 100
 _OF_PACE = (
     "speed",
     "share of rounds straggled",
@@ -40,6 +42,24 @@ def stragglers_part(report: StragglerReport) -> str:
         + paragraph(report.note)
         + workers
         + _hosts_table(report)
+    )
+
+
+def terms_part(course: TermsCourse) -> str:
+    """Return how K and U were adapted, and why."""
+    rows = [
+        (
+            f"{change.round:,}",
+            time_words(change.wall_s),
+            f"{change.wait_for:,}",
+            f"{change.target_updates:,}",
+            printable(change.reason),
+        )
+        for change in course.changes[-_MOST_CHANGES:]
+    ]
+    told = paragraph(f"{course.words}.")
+    return told + (
+        table(("after round", "at", "K", "U", "because"), rows) if rows else ""
     )
 
 

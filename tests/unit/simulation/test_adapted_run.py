@@ -1,0 +1,93 @@
+"""Adapted runs under a virtual clock: replayed, and refused where nothing adapts."""
+
+import json
+
+import pytest
+from relived import fresh_coordinator
+
+import stsyn_mpi
+from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.protocol.commands import RecordChange
+from stsyn_mpi.protocol.journal import from_line
+from stsyn_mpi.study.combinations import combinations
+from stsyn_mpi.study.config import StudyConfig
+
+COSTLY = {
+    "workers": 6,
+    "model": "softmax",
+    "delay": "exponential:mean=20ms",
+    "network": "constant:cost=200ms",
+    "rounds": 30,
+    "record_events": True,
+}
+
+
+def replayed(path):
+    """Return the changes in a run file, and those of a replay of its events."""
+    with stsyn_mpi.open_run(path) as run:
+        coordinator = fresh_coordinator({**run.config, "alive_interval": None})
+        commands = [
+            command
+            for line in run.events()
+            for command in coordinator.handle(from_line(line))
+        ]
+        again = [c.change for c in commands if isinstance(c, RecordChange)]
+        return run.changes(), again
+
+
+def test_events_replayed_make_the_same_choices(tmp_path):
+    path = stsyn_mpi.simulate(
+        strategy="stsyn:K=3,U=1,adapt=ku", out=str(tmp_path / "run.h5"), **COSTLY
+    )
+    recorded, again = replayed(path)
+    assert recorded == again
+    assert len(recorded) >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--adapt", "sometimes"], "allowed are off, k, u, ku"),
+        (["--adapt", "ku", "--strategy", "local-sgd"], "--strategy stsyn"),
+        (["--strategy", "stsyn:adapt=x"], "allowed are off, k, u, ku"),
+        (["--strategy", "k-fastest:adapt=k"], "has no parameter 'adapt'"),
+        (["--strategy", "stsyn:horizon=0"], "at least 1"),
+    ],
+)
+def test_what_adapts_nothing_is_refused_in_a_line(tmp_path, options, words, capsys):
+    out = tmp_path / "run.h5"
+    given = ["-M", "4", "--delay", "constant:mean=1s", "--out", str(out), *options]
+    assert run_command(["simulate", *given]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
+def test_the_entry_wins_over_the_option_and_is_stored():
+    config = TrainConfig(strategy="stsyn:adapt=k", adapt="ku").resolved(4)
+    assert config.adapt == "k"
+    assert TrainConfig.from_json(config.to_json()).resolved(4) == config
+
+
+def test_a_configuration_of_before_adapts_nothing():
+    stored = json.loads(TrainConfig().to_json())
+    del stored["adapt"]
+    assert TrainConfig.from_mapping(stored).adapt == "off"
+
+
+def test_adapted_and_fixed_terms_are_two_entries_of_a_comparison(tmp_path):
+    study = StudyConfig.from_sources(
+        None,
+        {
+            "workers": 4,
+            "strategies": ["stsyn,stsyn:adapt=ku,stsyn:adapt=k"],
+            "delay": "constant:mean=1s",
+            "out": str(tmp_path),
+        },
+    )
+    found = combinations(study)
+    assert [c.config.adapt for c in found] == ["off", "ku", "k"]
+    assert len({c.path.name for c in found}) == 3
+    assert {c.config.strategy for c in found} == {"stsyn"}
