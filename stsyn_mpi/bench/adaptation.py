@@ -32,7 +32,7 @@ TARGET_LOSS = 0.3
 SEEDS = range(3)
 GRID = [(k, u) for k in (1, 5, 10) for u in (1, 4, 16, 64)]
 STARTS = ((5, 1), (5, 10))
-MOST_TIMES_LONGER = 3.0
+MOST_TIMES_LONGER = 2.0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class STSyn(FixedTerms):
     parameters = (
         Parameter("every", "rounds between two looks of adapt", 5, 1, is_whole=True),
         Parameter("most", "largest U that adapt may choose", 1000, 1, is_whole=True),
-        Parameter("horizon", "updates that adapt takes to count half", 100.0, 1.0),
+        Parameter("horizon", "updates that adapt takes to count half", 100, 1),
     )
 
     def __init__(

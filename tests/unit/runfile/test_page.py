@@ -9,6 +9,7 @@ from stsyn_mpi.runfile import RunState, WorkerStatus
 from stsyn_mpi.runfile.checkpoint_file import CHECKPOINT_LAYOUT
 from stsyn_mpi.runfile.schema import (
     ATTRIBUTES,
+    CHANGE_COLUMNS,
     COLUMNS,
     PROVENANCE,
     SCALARS,
@@ -35,6 +36,7 @@ def table_below(heading):
         ("Columns by round", [c for c in COLUMNS if c.axes != WORKER_AXES]),
         ("Columns by round and worker", [c for c in COLUMNS if c.axes == WORKER_AXES]),
         ("Group /updates", UPDATE_COLUMNS),
+        ("Group /changes", CHANGE_COLUMNS),
     ],
 )
 def test_every_column_is_described(heading, columns):
