@@ -14,7 +14,7 @@ from stsyn_mpi.strategies.round_measures import Measured, RoundMeasures
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
-_LEAST_GAIN, _NEARLY = 0.08, 0.97
+_LEAST_GAIN, _NEARLY = 0.05, 0.98
 _LARGEST_STEP = 8
 _SOON = 3
 _UPDATES_A_WORKER = 2
@@ -53,8 +53,8 @@ class Adaptation:
     """The K and U in force, and the rule that changes them.
 
     Every few rounds, as soon as the workers have made some updates each, the worth of a
-    round per second is foretold for other K and U. Of those within 3 % of the best the
-    shortest round is taken, if it promises 8 % more than the present one. Now and then
+    round per second is foretold for other K and U. Of those within 2 % of the best the
+    shortest round is taken, if it promises 5 % more than the present one. Now and then
     a round with U = 1 tells what the model itself is like, without the updates of its
     own round.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from math import exp, log, sqrt
 
 _KEPT_SHARE = 0.7
-_LEAST_HORIZON, _MOST_SHARE = 0.5, 0.95
+_LEAST_HORIZON, _MOST_SHARE = 0.5, 0.97
 _SPANS = (8, 16, 32)
 _MOST_NOISE = 4.0
 # Squares and ratios of losses beyond them are no numbers any more.
