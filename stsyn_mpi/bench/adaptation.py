@@ -21,6 +21,7 @@ from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 
+from stsyn_mpi.bench.adaptation_conditions import CHANGING, STEADY, Condition
 from stsyn_mpi.bench.changing_workers import changing_at
 from stsyn_mpi.protocol.commands import RecordRound
 from stsyn_mpi.run_simulation import simulate
@@ -33,64 +34,6 @@ SEEDS = range(3)
 GRID = [(k, u) for k in (1, 5, 10) for u in (1, 4, 16, 64)]
 STARTS = ((5, 1), (5, 10))
 MOST_TIMES_LONGER = 2.0
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What a run meets.
-
-    Attributes
-    ----------
-    delay
-        Law of the update times, mean about 1 s.
-    cost_s
-        Seconds of communication a round.
-    partition
-        Of the data.
-    later, at_s
-        Law from that second on; none if empty.
-    limit_s
-        Virtual seconds after which a run is given up.
-    """
-
-    delay: str
-    cost_s: float = 0.0
-    partition: str = "iid"
-    later: str = ""
-    at_s: float = inf
-    limit_s: float = 4000.0
-
-    def __str__(self) -> str:
-        """Return the condition in the words of a table."""
-        law = self.delay.replace("mean=1s,", "").replace(":mean=1s", "")
-        then = f", from {self.at_s:g} s on `{self.later}`" if self.later else ""
-        cost = f"{self.cost_s:g} s" if self.cost_s else "free"
-        return f"`{law}`{then} | {self.partition} | {cost}"
-
-
-_EXPONENTIAL, _FACTORS = "exponential:mean=1s", "factors=8*1/2*4"
-LAWS = (
-    _EXPONENTIAL,
-    "shifted-exponential:mean=1s",
-    "lognormal:mean=1s",
-    "pareto:mean=1s,shape=2",
-    "shifted-exponential:mean=1s,shift=200ms,scope=per-round",
-    f"constant:mean=1s,{_FACTORS}",
-)
-STEADY = (
-    *(Condition(law, cost_s) for cost_s in (0.0, 5.0) for law in LAWS),
-    *(
-        Condition(law, cost_s, "shards")
-        for cost_s in (0.0, 5.0)
-        for law in (_EXPONENTIAL, LAWS[4])
-    ),
-)
-_SLOW, _EVEN = "exponential:mean=4s", "constant:mean=300ms"
-CHANGING = (
-    Condition(_SLOW, 1.0, later=_EVEN, at_s=340.0),
-    Condition(_EVEN, 1.0, later=_SLOW, at_s=100.0),
-    Condition(_EXPONENTIAL, 5.0, later=f"{_EXPONENTIAL},factors=6*1/4*6", at_s=100.0),
-)
 
 
 @dataclass(frozen=True)

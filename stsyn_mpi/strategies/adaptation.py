@@ -5,48 +5,28 @@ else: a replay of the run's events makes the same choices.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import sqrt
 
 from stsyn_mpi.protocol.records import Change, RoundRecord, Upload
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes
-from stsyn_mpi.strategies.round_measures import Measured, RoundMeasures
+from stsyn_mpi.strategies.forecast import (
+    Forecast,
+    Outlook,
+    reason_for,
+    shortest_good,
+)
+from stsyn_mpi.strategies.round_measures import RoundMeasures
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
-_LEAST_GAIN, _NEARLY = 0.05, 0.98
+_LEAST_GAIN = 0.05
 _LARGEST_STEP = 8
 _SOON = 3
 _UPDATES_A_WORKER = 2
 _FIRST_GAP, _LAST_GAP = 4, 64
 _LEAST_LONG = 3
 _MOST_CHOICES = 12
-_MOST_CORRECTION = 2.0
 _STAGNATES = "the loss stagnates, more uploads average more noise"
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What rounds of some K and U are expected to be.
-
-    Attributes
-    ----------
-    wait_for, target_updates
-        K and U.
-    round_s, communication_s
-        Seconds of a round, and those of them beside the work.
-    updates_each
-        Updates of an uploader.
-    worth_per_s
-        See `UpdateWorth`.
-    """
-
-    wait_for: int
-    target_updates: int
-    round_s: float
-    communication_s: float
-    updates_each: float
-    worth_per_s: float
 
 
 class Adaptation:
@@ -147,7 +127,7 @@ class Adaptation:
         is_stagnant, self._is_new = self._worth.look(), False
         law = self._measures.law()
         if law is not None:
-            view = _Forecast(law, self._measures, self._worth, self._present)
+            view = Forecast(law, self._measures, self._worth, self._present)
             now, best = view.outlook(*self._present), self._best(view)
             if is_stagnant and "k" in self._adapts:
                 # Rounds that end early know nothing of later arrivals: look at them.
@@ -156,7 +136,9 @@ class Adaptation:
                 if best.wait_for > self.wait_for:
                     self._take(round_index, best, f"{_STAGNATES}: K is tried")
             elif best.worth_per_s > (1 + self._least_gain(best)) * now.worth_per_s:
-                self._take(round_index, best, _reason(now, best, self._worth.horizon))
+                self._take(
+                    round_index, best, reason_for(now, best, self._worth.horizon)
+                )
         self._measures.fade()
         self._n_rounds = self._n_updates = 0
 
@@ -172,7 +154,7 @@ class Adaptation:
         is_back = (best.wait_for, best.target_updates) == self._left
         return (1 + is_back) * _LEAST_GAIN
 
-    def _best(self, view: "_Forecast") -> Outlook:
+    def _best(self, view: Forecast) -> Outlook:
         """Climb: the best U for K, the best K for that, and the best U again."""
         most = self._most_workers(view.law)
         best = view.outlook(min(self.wait_for, most), self.target_updates)
@@ -184,7 +166,7 @@ class Adaptation:
                     if kind == "u"
                     else [(n, u) for n in self._worker_choices(most)]
                 )
-                best = _choice([best, *(view.outlook(*pair) for pair in pairs)])
+                best = shortest_good([best, *(view.outlook(*pair) for pair in pairs)])
         return best
 
     def _update_choices(self) -> Iterator[int]:
@@ -250,78 +232,5 @@ class Adaptation:
         self._worth.restore(state)
 
 
-class _Forecast:
-    """Rounds of any K and U, corrected by how the present ones turned out."""
-
-    def __init__(
-        self,
-        law: ArrivalTimes,
-        measures: RoundMeasures,
-        worth: UpdateWorth,
-        present: tuple[int, int],
-    ) -> None:
-        self.law = law
-        self._measures, self._worth = measures, worth
-        self._slower, self._more, self._k = 1.0, 1.0, present[0]
-        seen = measures.regular
-        if seen is not None:
-            self._correct(seen, *present)
-
-    def _correct(self, seen: Measured, k: int, n_updates: int) -> None:
-        k = min(k, int(self.law.n_workers))
-        self._slower = seen.kth_s / self.law.kth_s(k, n_updates)
-        made, n_uploaders = self.law.work(seen.kth_s, k, n_updates)
-        more = seen.updates_each * n_uploaders / made
-        self._more = min(_MOST_CORRECTION, max(1 / _MOST_CORRECTION, more))
-
-    def outlook(self, k: int, n_updates: int) -> Outlook:
-        """Return what is expected of rounds with these K and U."""
-        k = min(k, int(self.law.n_workers))
-        # The law has the first arrival right, and the present K-th is corrected.
-        place = min(1.0, (k - 1) / (self._k - 1)) if self._k > 1 else 1.0
-        kth_s = self._slower**place * self.law.kth_s(k, n_updates)
-        made, n_uploaders = self.law.work(kth_s, k, n_updates)
-        updates_each = max(1.0, self._more * made / n_uploaders)
-        communication_s = self._measures.communication_s(n_uploaders)
-        round_s = kth_s + communication_s
-        worth = self._worth.of(updates_each, n_uploaders)
-        return Outlook(
-            k, n_updates, round_s, communication_s, updates_each, worth / round_s
-        )
-
-
-def _choice(outlooks: Iterable[Outlook]) -> Outlook:
-    """Return the shortest round of those that are nearly as good as the best.
-
-    A round under way is not cut, whatever happens to the speeds meanwhile.
-    """
-    found = list(outlooks)
-    least = _NEARLY * max(outlook.worth_per_s for outlook in found)
-    good = [outlook for outlook in found if outlook.worth_per_s >= least]
-    return min(good, key=lambda outlook: (outlook.round_s, -outlook.worth_per_s))
-
-
 def _k_of(outlook: Outlook) -> int:
     return outlook.wait_for
-
-
-def _reason(now: Outlook, best: Outlook, horizon: float) -> str:
-    """Say in one line what a change is expected to bring, and why."""
-    share, causes = now.communication_s / now.round_s, []
-    if best.target_updates > now.target_updates:
-        causes.append(f"communication is {share:.0%} of a round")
-    elif best.target_updates < now.target_updates:
-        causes.append(
-            f"after {horizon:.2g} updates a worker's own count half"
-            if horizon < now.updates_each
-            else "shorter rounds use the fastest updates"
-        )
-    if best.wait_for > now.wait_for:
-        causes.append("further arrivals bring more than they cost")
-    elif best.wait_for < now.wait_for:
-        causes.append("the last arrivals cost more than they bring")
-    gain = best.worth_per_s / now.worth_per_s - 1
-    return (
-        f"{'; '.join(causes)}: worth a second {gain:+.0%}, "
-        f"a round {now.round_s:.3g} -> {best.round_s:.3g} s"
-    )
