@@ -34,6 +34,7 @@ SEEDS = range(3)
 GRID = [(k, u) for k in (1, 5, 10) for u in (1, 4, 16, 64)]
 STARTS = ((5, 1), (5, 10))
 MOST_TIMES_LONGER = 2.0
+_WHOLE_FROM_S = 100
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def _spread(times: Sequence[float]) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.3g}" if isfinite(value) else "n.r."
+    if not isfinite(value):
+        return "n.r."
+    return f"{value:,.0f}" if value >= _WHOLE_FROM_S else f"{value:.3g}"
 
 
 def lines(results: Sequence[tuple[Condition, dict[str, list[float]]]]) -> Iterator[str]:

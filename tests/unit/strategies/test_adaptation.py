@@ -124,6 +124,15 @@ def test_a_hung_worker_is_neither_slow_nor_fast():
     assert 6 <= rounds.adaptation.wait_for <= 8
 
 
+@pytest.mark.parametrize("hung", [frozenset(), frozenset({3})])
+def test_k_counts_those_who_answer(hung):
+    """It goes up to all of them where messages are costly."""
+    rounds = Rounds(adapting(target_updates=1), M, exponential, cost_s=50.0).run(2)
+    rounds.hung = hung
+    rounds.run(40)
+    assert max(change.wait_for for change in rounds.changes) == M - len(hung)
+
+
 def test_a_loss_that_stagnates_wants_more_uploads():
     """Noise around a level: a round of one upload is no progress any more."""
     rng = random.Random(5)
