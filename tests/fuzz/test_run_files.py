@@ -55,9 +55,21 @@ def always_alike():
         yield
 
 
+def write_adapted(path):
+    """Write a run whose K and U changed, and a resume that put a change aside."""
+    with RunWriter.create(path, 3, "{}", {}, record_changes=True) as writer:
+        for j in range(N_ROUNDS):
+            if j % 4 == 2:
+                writer.append_change(j, 1 + j % 3, 1 + j, f"reason of round {j}")
+            writer.commit_round({"round": j, "wall_s": float(j)})
+        writer.set_state("stopped")
+    RunWriter.resume(path, 8, {}).close()
+
+
 def seeds(folder):
-    """A run that ended, one that was killed, and a resumed one."""
+    """A run that ended, one that was killed, a resumed and an adapted one."""
     with always_alike():
+        write_adapted(folder / "adapted.h5")
         write_run(folder / "done.h5", N_ROUNDS)
         write_killed(folder / "killed.h5", N_ROUNDS, n_torn=1)
         write_run(folder / "resumed.h5", N_ROUNDS, state="stopped")
@@ -71,6 +83,7 @@ def report(path):
         for name in run.columns:
             run[name]
         parts = (run.updates(), run.events(), run.superseded(), run.final_params())
+        parts += (run.changes(),)
         summary, curve = summarise(run), accuracy_curve(run)
         numbers = read_report(run, "run", ("early", "median", "slowest"))
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
