@@ -7,7 +7,8 @@ import numpy as np
 _WIDEST = 6.0
 _STEPS = 26
 _MOST_UPDATES = 1 << 15
-_LEAST_COMPLETED = 5
+LEAST_OF_A_GROUP = 5
+"""Completed updates from which on a group's times compare with others."""
 
 
 class CumulativeHazard:
@@ -83,9 +84,10 @@ def time_ratios(
     Returns
     -------
     numpy.ndarray
-        1 for a group with fewer than five completed updates.
+        For a group that has completed none, a bound: were the ratio less, it would have
+        completed one.
     """
-    done = np.bincount(group, is_completed, n_groups)
+    done = np.maximum(1.0, np.bincount(group, is_completed, n_groups))
     low, high = np.full((2, n_groups), _WIDEST)
     low = -low
     for _ in range(_STEPS):
@@ -95,4 +97,5 @@ def time_ratios(
         )
         is_low = expected > done
         low, high = np.where(is_low, middle, low), np.where(is_low, high, middle)
-    return np.where(done >= _LEAST_COMPLETED, np.exp((low + high) / 2), 1.0)
+    ratios: np.ndarray = np.exp((low + high) / 2)
+    return ratios

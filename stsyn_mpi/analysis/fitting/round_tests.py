@@ -20,31 +20,62 @@ from stsyn_mpi.analysis.fitting.evidence import (
 )
 from stsyn_mpi.analysis.fitting.update_grid import UpdateGrid
 
-LEAST_CORRELATION = 0.02
+LEAST_CORRELATION = 0.01
 """Correlation below which rounds hardly notice."""
 _LEAST_PAIRS = 20
+_NAME = "round"
 
 
 def compare_own_updates(grid: UpdateGrid) -> ViolationTest:
-    """Test whether the updates of a worker in a round are independent."""
-    r = grid.residual
-    before, squares_before = _sum_before(r, grid.place), _sum_before(r * r, grid.place)
-    products = grid.total(r * before)
-    n_units = int((grid.total((grid.place > 0) * 1.0) > 0).sum())
-    if n_units < _LEAST_PAIRS or not (products**2).sum():
-        return untold("round", "There are too few rounds with two updates of a worker.")
-    later = (r * r) @ grid.place
-    scale = np.sqrt(squares_before.sum() * later)
-    correlation = float(products.sum() / scale)
-    statistic, p = _studentised(products.ravel(), n_units)
+    """Test whether a worker's updates are independent, in a round and from one to next.
+
+    Within a round as with ``scope=per-round``; from one round to the next as where
+    slow spells last. Both are looked at, and the p value is that of both together.
+    """
+    found = [_within_rounds(grid), _from_round_to_round(grid)]
+    told = [one for one in found if one is not None]
+    if not told:
+        return untold(_NAME, "There are too few updates of a worker to compare.")
+    p, statistic, correlation, words = min(told, key=lambda one: one[0])
+    p = min(1.0, len(told) * p)
     is_violated = speaks(p, correlation >= LEAST_CORRELATION)
+    if not is_violated:
+        words = "A worker's updates of a round are no more alike than others."
+    return ViolationTest(_NAME, statistic, p, is_violated, correlation, words)
+
+
+def _within_rounds(grid: UpdateGrid) -> tuple[float, float, float, str] | None:
+    """Return p value, statistic, correlation and words of pairs within rounds."""
+    r, place = grid.residual, grid.place
+    products = grid.total(r * _sum_before(r, place))
+    n_units = int((grid.total((place > 0) * 1.0) > 0).sum())
+    if n_units < _LEAST_PAIRS or not (products**2).sum():
+        return None
+    scale = _sum_before(r * r, place).sum() * ((r * r) @ place)
+    correlation = float(products.sum() / np.sqrt(scale))
+    statistic, p = _studentised(products, n_units)
     words = (
         "The updates of one round of a worker are alike: correlation "
-        f"{correlation:.2f}."
-        if is_violated
-        else "The updates of one round of a worker are no more alike than others."
+        f"{correlation:.2g}."
     )
-    return ViolationTest("round", statistic, p, is_violated, correlation, words)
+    return p, statistic, correlation, words
+
+
+def _from_round_to_round(grid: UpdateGrid) -> tuple[float, float, float, str] | None:
+    """Return the same of pairs of neighbouring rounds of a worker."""
+    first, second = grid.totals[:-1], grid.totals[1:]
+    is_pair = grid.is_there[:-1] & grid.is_there[1:]
+    products = np.where(is_pair, first * second, 0.0)
+    if is_pair.sum() < _LEAST_PAIRS or not (products**2).sum():
+        return None
+    scale = (first[is_pair] ** 2).sum() * (second[is_pair] ** 2).sum()
+    correlation = float(products.sum() / np.sqrt(scale))
+    statistic, p = _studentised(products, int(is_pair.sum()))
+    words = (
+        "A worker that is slow in a round is slow in the next one, too: correlation "
+        f"{correlation:.2g}."
+    )
+    return p, statistic, correlation, words
 
 
 def compare_workers_of_a_round(grid: UpdateGrid) -> ViolationTest:
@@ -62,7 +93,7 @@ def compare_workers_of_a_round(grid: UpdateGrid) -> ViolationTest:
     is_violated = speaks(p, correlation >= LEAST_CORRELATION)
     words = (
         "All workers are slow in the same rounds: correlation "
-        f"{correlation:.2f} between two workers."
+        f"{correlation:.2g} between two workers."
         if is_violated
         else "Workers are slow independently of each other."
     )
