@@ -1,4 +1,4 @@
-"""Do update times change over the run?
+"""Whether update times change over the run.
 
 The residuals of a round, added up, are independent from round to round and have mean
 0, whatever the law and the close of the round. Their running sum, from nothing to

@@ -1,4 +1,4 @@
-"""Are the updates of a round alike: those of one worker, or those of all workers?
+"""Whether updates of a round are alike: those of one worker, or of all workers.
 
 Residuals of a worker are what a martingale gains from one update to the next, and
 those of different workers never jump together, so the product of any two residuals of

@@ -1,4 +1,4 @@
-"""Are some workers slower than others, in all rounds?
+"""Whether some workers are slower than others, in all rounds.
 
 Where workers are alike, they are exchangeable within a round, whatever the law, the
 rule of the round and its close (`stsyn_mpi.analysis.straggler_tests`). The places

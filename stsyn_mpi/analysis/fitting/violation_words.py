@@ -8,8 +8,7 @@ from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 
 FOLLOWS = {
     "speeds": (
-        "One law for all is wrong: predict, fit and tune need the workers' factors. "
-        "With data that are not iid the model leans to the fast workers' data."
+        "One law for all is wrong: predict, fit and tune need the workers' factors."
     ),
     "round": (
         "A slow update is followed by slow ones: waiting for all workers costs more, "

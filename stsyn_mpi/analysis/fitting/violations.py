@@ -13,9 +13,8 @@ import numpy as np
 
 from stsyn_mpi.analysis.arrivals import round_kind
 from stsyn_mpi.analysis.fitting.drift_tests import find_drift
-from stsyn_mpi.analysis.fitting.evidence import LEAST_COMPLETED, LEAST_ROWS
+from stsyn_mpi.analysis.fitting.evidence import LEAST_COMPLETED, LEAST_ROWS, untold
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest as ViolationTest
-from stsyn_mpi.analysis.fitting.evidence import untold
 from stsyn_mpi.analysis.fitting.round_tests import (
     compare_own_updates,
     compare_workers_of_a_round,
@@ -153,8 +152,16 @@ def _is_whole(grid: UpdateGrid, n_done: np.ndarray) -> np.ndarray:
 
 def _without_round_0(times: UpdateTimes) -> UpdateTimes:
     kept = times.round > 0
-    arrays = {n: v for n, v in vars(times).items() if isinstance(v, np.ndarray)}
-    return replace(times, **{name: values[kept] for name, values in arrays.items()})
+    return UpdateTimes(
+        times.worker[kept],
+        times.round[kept],
+        times.start_s[kept],
+        times.injected_s[kept],
+        times.work_s[kept],
+        times.is_completed[kept],
+        times.until_next_s[kept],
+        times.n_workers,
+    )
 
 
 def _untold(why: str) -> Violations:
