@@ -1,5 +1,6 @@
 """What breaks the model is found and named; where nothing does, nothing is said."""
 
+import dataclasses
 import itertools
 import math
 
@@ -128,6 +129,7 @@ def test_each_violation_is_found_by_its_name(setting, case):
 def test_violations_of_simulated_runs_are_named(tmp_path, options, name, words):
     found = simulated(tmp_path / "run.h5", **options)
     assert found.of(name).is_violated
+    assert all(test.p_value is not None for test in found.tests)
     assert words in found.words
 
 
@@ -226,6 +228,19 @@ def test_time_ratio_is_right_though_long_updates_are_cut(ratio):
     cut = np.minimum(ratio * other, ratio)
     found = time_ratio(cut, ratio * other <= ratio, hazard)
     assert found == pytest.approx(ratio, rel=0.05)
+
+
+def test_rounds_of_which_updates_are_missing_are_left_out():
+    """All but the fast updates of the last rounds are lost, as in a sample."""
+    updates = draw_updates((1, 4), SETTINGS["stsyn"])
+    n_rounds = SETTINGS["stsyn"].n_rounds
+    n_done = np.bincount(updates.round, updates.is_completed)
+    lost = (updates.round > n_rounds - 20) & (updates.injected_s > 0.5)
+    names = ("worker", "round", "start_s", "injected_s", "work_s", "is_completed")
+    kept = {name: getattr(updates, name)[~lost] for name in (*names, "until_next_s")}
+    cut = dataclasses.replace(updates, **kept)
+    assert judge_updates(cut).of("drift").is_violated
+    assert not judge_updates(cut, n_done).of("drift").is_violated
 
 
 def test_very_many_updates_are_thinned_by_whole_rounds():
