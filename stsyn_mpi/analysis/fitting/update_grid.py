@@ -21,6 +21,7 @@ from stsyn_mpi.analysis.fitting.hazards import CumulativeHazard, time_ratios
 _MOST_UPDATES = 1 << 19
 _MOST_CELLS = 1 << 22
 _MOST_RATIOS = 1 << 17
+_LEAST_ROWS = 32
 _LEAST_LOOKED_AT = 4
 _SAME = 1e-9
 _FEW = 0.01
@@ -186,9 +187,10 @@ def _thinned(grid: UpdateGrid) -> UpdateGrid:
         grid.n_rows * _MOST_UPDATES // max(len(grid.row), 1),
         _MOST_CELLS // grid.n_workers,
     )
+    most = max(most, _LEAST_ROWS)
     if most >= grid.n_rows:
         return grid
-    rows = np.unique(np.linspace(0, grid.n_rows - 1, max(most, 2)).astype(np.int64))
+    rows = np.unique(np.linspace(0, grid.n_rows - 1, most).astype(np.int64))
     place = np.full(grid.n_rows, -1)
     place[rows] = np.arange(len(rows))
     kept = grid.only(place[grid.row] >= 0)

@@ -39,6 +39,7 @@ from functools import cached_property
 import numpy as np
 
 from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd
+from stsyn_mpi.analysis.theory.quadrature import few_kinds
 from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 
 _MOST_LAWS, _ALIKE = 200, 0.01
@@ -61,7 +62,16 @@ def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
     groups = [sum(counts[id(law)] for law in own) for own in bins]
     # Of two in the midst, the one and the other by turns.
     midst = [own[(len(own) - n % 2) // 2] for n, own in enumerate(bins)]
-    return Crowd(midst, groups)
+    return Crowd(midst, groups, laws if len(bins) < len(distinct) else ())
+
+
+def condensed(crowd: Crowd, target_updates: int) -> Crowd:
+    """Return a crowd of many different laws as one of few kinds, where that is known.
+
+    Whose counts need not be whole; see `stsyn_mpi.analysis.theory.quadrature`.
+    """
+    kinds = few_kinds(crowd.members, target_updates) if crowd.members else None
+    return crowd if kinds is None else Crowd(*kinds)
 
 
 def _neighbours(laws: Sequence[UpdateLaw]) -> list[list[UpdateLaw]]:
@@ -99,9 +109,9 @@ class Round:
     def __init__(
         self, crowd: Crowd, wait_for: int, target_updates: int, *, goes_on: bool = True
     ) -> None:
-        self.crowd, self.goes_on = crowd, goes_on
+        self.crowd, self.goes_on = condensed(crowd, target_updates), goes_on
         self._k, self._u = wait_for, target_updates
-        self._tau = kth_arrival(crowd, wait_for, target_updates)
+        self._tau = kth_arrival(self.crowd, wait_for, target_updates)
         self._others: dict[tuple[int, int], Arrival] = {}
 
     @property
