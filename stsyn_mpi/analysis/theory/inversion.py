@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_NODES = 128
+_NODES, _FEWER, _MANY = 128, 64, 100.0
 _NEGLIGIBLE = 34.0
 _DEVIATIONS, _ROOM = 8.0, 20.0
 _CHUNK = 1 << 18
@@ -53,7 +53,8 @@ def at_least_by_inversion(
 def _inverted(
     wait_for: int, counts: np.ndarray, p: np.ndarray, variance: np.ndarray
 ) -> np.ndarray:
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    n_nodes = _FEWER if variance.min() > _MANY else _NODES
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
     end = np.arccos(1 - np.minimum(2.0, _NEGLIGIBLE / np.maximum(variance, 1e-9)))
     s = end[:, np.newaxis] * (nodes + 1) / 2  # (n_times, n_nodes)
     versine, sine = 2 * np.sin(s / 2) ** 2, np.sin(s)
