@@ -73,7 +73,7 @@ def _trend(gain: np.ndarray, clock: np.ndarray, spells: float) -> tuple[float, f
 
     weighted = (clock - 0.5) * gain
     t = float(weighted.sum() / np.sqrt(spells * (weighted @ weighted)))
-    return t, float(2 * stdtr(np.count_nonzero(gain) - 2, -abs(t)))
+    return t, float(2 * stdtr(max(1, np.count_nonzero(gain) - 2), -abs(t)))
 
 
 def _change(grid: UpdateGrid, split: int) -> tuple[float, str]:

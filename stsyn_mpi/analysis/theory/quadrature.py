@@ -38,10 +38,11 @@ def few_kinds(
         In the order of their means. None where the laws differ by more than a scale.
     """
     first = laws[0]
-    if not isinstance(first, GammaLaw) or first.shift:
+    if not isinstance(first, GammaLaw):
         return None
     own = [law for law in laws if isinstance(law, GammaLaw)]
-    if len(own) < len(laws) or any((g.shape, g.shift) != (first.shape, 0) for g in own):
+    kept = (first.shape, first.shift)
+    if len(own) < len(laws) or any((law.shape, law.shift) != kept for law in own):
         return None
     logs = np.sort(np.log([law.scale for law in own]))
     width = 1.2 / math.sqrt(target_updates * first.shape)

@@ -44,7 +44,7 @@ from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 
 _MOST_LAWS, _ALIKE = 200, 0.01
 _MOST_REPRESENTATIVES = 12
-_INTERPOLATED = 4
+_INTERPOLATED = 6
 
 
 def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
@@ -177,15 +177,17 @@ class Round:
     def _others_of(self, group: int, wait_for: int) -> list[tuple[float, Arrival]]:
         """Return moments of the K-th arrival of all but one worker, and their weights.
 
-        Of a crowd of few kinds in place of many, four kinds are left out in turn: in
+        Of a crowd of few kinds in place of many, six kinds are left out in turn: in
         the logarithm of the mean of who is left out, all is smooth, and little.
         """
         if not self._is_condensed:
             return [(1.0, self._of_others(group, wait_for))]
-        kinds = np.linspace(0, len(self.crowd.laws) - 1, _INTERPOLATED).astype(int)
         logs = np.log([law.mean for law in self.crowd.laws])
-        weights = _lagrange(logs[np.unique(kinds)], logs[group])
-        arrivals = [self._left_out(int(g), wait_for) for g in np.unique(kinds)]
+        angles = np.pi * np.arange(_INTERPOLATED) / (_INTERPOLATED - 1)
+        wanted = logs[0] + (logs[-1] - logs[0]) * (1 - np.cos(angles)) / 2
+        kinds = np.unique(np.abs(logs[:, np.newaxis] - wanted).argmin(axis=0))
+        weights = _lagrange(logs[kinds], logs[group])
+        arrivals = [self._left_out(int(kind), wait_for) for kind in kinds]
         return list(zip(weights, arrivals, strict=True))
 
     def _updates_of(self, group: int) -> float:
