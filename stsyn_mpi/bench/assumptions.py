@@ -2,7 +2,7 @@
 
     python -m stsyn_mpi.bench.assumptions
 
-prints the tables of docs/assumptions.md: some four minutes on one core.
+prints the tables of docs/assumptions.md: some six minutes on one core.
 """
 
 from __future__ import annotations
