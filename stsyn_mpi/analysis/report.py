@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stsyn_mpi.analysis.assumptions_table import assumptions_table
 from stsyn_mpi.analysis.fit_table import fit_tables
 from stsyn_mpi.analysis.prediction_table import prediction_table
 from stsyn_mpi.analysis.settings import (
@@ -56,7 +57,7 @@ def print_summaries(
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print a run: how it stands, figures, workers, who was slow, and what theory says.
+    """Print a run: its standing, figures and workers, and what is found in it.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(straggler_tables(summary.stragglers))
     console.print(prediction_table(summary.prediction))
     console.print(fit_tables(summary.fit))
+    console.print(assumptions_table(summary.violations, summary.bias))
 
 
 def configuration_line(summary: RunSummary) -> str:
