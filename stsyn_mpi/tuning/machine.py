@@ -1,0 +1,93 @@
+"""The machine of a run, as far as the simulator is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
+from stsyn_mpi.analysis.words import abridged
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
+from stsyn_mpi.tuning.communication import Communication, communication_of
+
+MOST_WORKERS = 10_000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Workers, their delays, and what messages cost.
+
+    Attributes
+    ----------
+    n_workers : int
+        M.
+    delay : str
+        Law of the time of a whole update, as for ``--delay`` of a simulated run.
+    laws : sequence of UpdateLaw
+        The same for the theory, one of each worker.
+    communication : Communication
+        What messages cost.
+    words : tuple of str
+        Where all this comes from, sentences without their full stop.
+    """
+
+    n_workers: int
+    delay: str
+    laws: Sequence[UpdateLaw]
+    communication: Communication
+    words: tuple[str, ...]
+
+    @property
+    def mean_s(self) -> float:
+        """Mean time of an update, s."""
+        return float(sum(law.mean for law in self.laws) / len(self.laws))
+
+
+def machine_of(
+    run: Run,
+    delay: str | None = None,
+    network: str | None = None,
+    fit: RunFit | None = None,
+) -> Machine:
+    """Learn what a run says of its machine.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    delay, network : str or None
+        What to take in place of what the run says.
+    fit : RunFit or None
+        What was fitted to its update times; None fits them here.
+
+    Raises
+    ------
+    InputError
+        If no law can be fitted, the one that fits has no mean, or what messages cost
+        is not known.
+    """
+    n = run.n_workers
+    if n > MOST_WORKERS:
+        raise InputError(f"{run.path} has {n:,} workers: at most {MOST_WORKERS:,}")
+    communication = communication_of(run, network)
+    if delay is not None:
+        words = f"Update times are what --delay says: {delay}"
+        laws = worker_laws(delay, n, 0.0)
+    else:
+        delay, laws, words = _fitted(run, fit or fit_run(run))
+    parse_virtual_delay(delay, 0, n)
+    return Machine(n, delay, laws, communication, (words, communication.words))
+
+
+def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], str]:
+    if not fit.delay:
+        name = fit.laws[0].name if fit.laws else "none"
+        raise InputError(
+            f"{run.path}: the law that fits its update times best ({name}) has no mean "
+            "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
+        )
+    return fit.delay, fit.update_laws, abridged(fit.words.rstrip("."))
