@@ -97,7 +97,7 @@ def _read_numbers(option: str, text: str | None) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
-def make_candidate(text: str, n_workers: int, k: int, u: int) -> Candidate:
+def make_candidate(text: str, n_workers: int, k: int | None, u: int) -> Candidate:
     """Return a scheme with K and U, where its text does not have them.
 
     Parameters

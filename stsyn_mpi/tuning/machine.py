@@ -12,6 +12,7 @@ from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
+from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.communication import Communication, communication_of
 
 MOST_WORKERS = 10_000
@@ -76,18 +77,33 @@ def machine_of(
     communication = communication_of(run, network)
     if delay is not None:
         words = f"Update times are what --delay says: {delay}"
-        laws = worker_laws(delay, n, 0.0)
     else:
-        delay, laws, words = _fitted(run, fit or fit_run(run))
+        delay, words = _fitted(run, fit or fit_run(run))
     parse_virtual_delay(delay, 0, n)
+    laws = worker_laws(delay, n)
     return Machine(n, delay, laws, communication, (words, communication.words))
 
 
-def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], str]:
+def _fitted(run: Run, fit: RunFit) -> tuple[str, str]:
+    """Return the law of whole updates, and words on it."""
     if not fit.delay:
         name = fit.laws[0].name if fit.laws else "none"
         raise InputError(
             f"{run.path}: the law that fits its update times best ({name}) has no mean "
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
-    return fit.delay, fit.update_laws, abridged(fit.words.rstrip("."))
+    words = abridged(fit.words.rstrip("."))
+    return _with_time_between(fit.delay, fit.between_s), words
+
+
+def _with_time_between(delay: str, between_s: float) -> str:
+    """Return a law whose mean has what passes between updates in it.
+
+    The simulator starts an update where the last one ended.
+    """
+    spec = parse_spec(delay, "--delay")
+    if not between_s or "mean" not in spec.parameters:
+        return delay
+    mean_s = spec.duration("mean") + between_s
+    own = {**spec.parameters, "mean": f"{mean_s:.9g}s"}
+    return f"{spec.name}:" + ",".join(f"{key}={value}" for key, value in own.items())

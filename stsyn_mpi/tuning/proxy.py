@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def _n_params(model: str, n_inputs: int, n_classes: int) -> int:
     hidden = parse_widths(spec.parameters["hidden"]) if spec.parameters else (128,)
     inner = hidden if spec.name == "mlp" else ()
     widths = (n_inputs, *inner, n_classes)
-    return sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    return sum((a + 1) * b for a, b in pairwise(widths))
 
 
 def model_bytes(common: SimulateConfig) -> int:
