@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,8 @@ _MOST_ROWS = 1 << 21
 """Of more updates a sample is taken: a law needs no more, and memory is bounded."""
 _LONGEST_S = 1e12
 """Nothing took longer."""
+_OF_OPEN_RUNS: WeakKeyDictionary[Run, UpdateTimes] = WeakKeyDictionary()
+"""A report asks several times, and a long run takes a second to read."""
 
 
 class NoUpdatesError(InputError):
@@ -96,6 +99,12 @@ def update_times(run: Run) -> UpdateTimes:
     InputError
         If the file is damaged there.
     """
+    if run not in _OF_OPEN_RUNS:
+        _OF_OPEN_RUNS[run] = _read(run)
+    return _OF_OPEN_RUNS[run]
+
+
+def _read(run: Run) -> UpdateTimes:
     rows = UpdateSearch(run).sample(_MOST_ROWS)
     if not len(rows["round"]):
         raise NoUpdatesError(

@@ -1,0 +1,231 @@
+"""How much slower each worker is, whatever the law, where workers differ at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stsyn_mpi.analysis.fitting.censored_times import censored_times
+from stsyn_mpi.analysis.fitting.round_draws import Draws
+
+SIGNIFICANCE = 1e-3
+"""Of a difference between workers: one run in a thousand shows one by chance."""
+_N_BLOCKS = 16
+_FEWEST_BLOCKS = 4
+_MOST_CELLS = 1 << 17
+_MOST_STEPS, _LONGEST_STEP, _CLOSE = 12, 0.5, 1e-4
+_ALIKE, _MOST_GROUPS = 3.0, 16
+"""Standard errors within which workers are taken to be alike, and groups of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class WorkerFactors:
+    """Speeds of workers.
+
+    Attributes
+    ----------
+    factors : numpy.ndarray
+        Expected time of each worker over the mean of all, float64 (n_workers,); 1 of
+        all where they are not significantly different, or nothing is known.
+    p_value : float
+        Of the hypothesis that all are alike.
+    unseen : tuple of int
+        Workers that completed nothing: their factors are but lower bounds.
+    """
+
+    factors: np.ndarray
+    p_value: float
+    unseen: tuple[int, ...]
+
+
+def worker_factors(draws: Draws, n_workers: int) -> WorkerFactors:
+    """Compare workers by the log-rank test, and scale their times to one law.
+
+    The completed draws of a worker are compared with those expected if all workers had
+    one law: the sum of the pooled integrated hazard (Nelson, Aalen) over its draws,
+    cancelled ones included. Differences that come and go, spells for one, make them
+    vary from one sixteenth of the run to the next, and are no reason for factors.
+
+    Factors solve the same comparison: times divided by them show as many completed as
+    expected (Louis, Biometrika 68, 1981). No family of laws is assumed. Workers
+    whose factors do not differ beyond chance share one.
+    """
+    done = np.bincount(draws.worker[~draws.is_censored], minlength=n_workers)
+    there = np.bincount(draws.worker, minlength=n_workers) > 0
+    unseen = tuple(np.flatnonzero(there & (done == 0)).tolist())
+    factors = np.ones(n_workers)
+    if there.sum() < 2:
+        return WorkerFactors(factors, 1.0, unseen)
+    p_value, dispersion = _log_rank(draws, n_workers)
+    if not p_value < SIGNIFICANCE:
+        return WorkerFactors(factors, p_value, unseen)
+    logs, errors = _Cells(draws, n_workers).log_factors(done)
+    logs = _put_together(logs, errors * np.sqrt(dispersion), there)
+    factors[there] = np.exp(logs[there])
+    factors[there] /= factors[there].mean()
+    return WorkerFactors(factors, p_value, unseen)
+
+
+def _log_rank(draws: Draws, n_workers: int) -> tuple[float, float]:
+    """Return the p-value of no differences, and the dispersion from block to block."""
+    from scipy.special import chdtrc, fdtrc
+
+    place = draws.worker * _N_BLOCKS + _blocks(draws.round)
+    size = n_workers * _N_BLOCKS
+    shape = (n_workers, _N_BLOCKS)
+    found = np.bincount(place[~draws.is_censored], minlength=size).reshape(shape)
+    expected = np.bincount(place, _hazards(draws), minlength=size).reshape(shape)
+    own = expected.sum(axis=1)
+    known = own > 0
+    excess = found.sum(axis=1)[known] - own[known]
+    n_free = int(known.sum()) - 1
+    total = float((excess**2 / own[known]).sum())
+    filled = expected > 0
+    n_left = int(filled.sum()) - int(known.sum())
+    if n_free < 1:
+        return 1.0, 1.0
+    if filled.any(axis=0).sum() < _FEWEST_BLOCKS or n_left < 1:
+        return float(chdtrc(n_free, total)), 1.0
+    pace = np.where(known, found.sum(axis=1) / np.where(known, own, 1.0), 0.0)
+    rest = found - expected * pace[:, np.newaxis]
+    spread = float((rest[filled] ** 2 / expected[filled]).sum()) / n_left
+    dispersion = max(1.0, spread)
+    return float(fdtrc(n_free, n_left, total / n_free / dispersion)), dispersion
+
+
+def _blocks(rounds: np.ndarray) -> np.ndarray:
+    """Return in which sixteenth of the run each round is."""
+    first = rounds.min()
+    width = float(rounds.max() - first) + 1.0
+    return np.asarray((rounds - first) * (_N_BLOCKS / width)).astype(np.int64)
+
+
+def _hazards(draws: Draws) -> np.ndarray:
+    """Return the pooled integrated hazard at each draw."""
+    pooled = censored_times(draws.seconds, draws.is_censored)
+    steps = pooled.done_n / pooled.at_risk(pooled.done_s)
+    hazard = np.append(0.0, np.cumsum(steps))
+    found: np.ndarray = hazard[np.searchsorted(pooled.done_s, draws.seconds, "right")]
+    return found
+
+
+def _put_together(
+    logs: np.ndarray, errors: np.ndarray, there: np.ndarray
+) -> np.ndarray:
+    """Give workers one factor that do not differ: the largest such group first."""
+    logs, left = logs.copy(), there.copy()
+    for _ in range(_MOST_GROUPS):
+        order = np.flatnonzero(left)[np.argsort(logs[left])]
+        if len(order) < 2:
+            break
+        own, wide = logs[order], _ALIKE * errors[order]
+        first = np.searchsorted(own, own - wide)
+        last = np.searchsorted(own, own + wide, side="right")
+        largest = int(np.argmax(last - first))
+        group = order[first[largest] : last[largest]]
+        logs[group] = _together(logs[group], errors[group])
+        left[group] = False
+    return logs
+
+
+def _together(logs: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Return the mean of some logarithms for each, if chance can explain them."""
+    from scipy.special import chdtrc
+
+    weights = errors**-2
+    mean = float(logs @ weights / weights.sum())
+    total = float((logs - mean) ** 2 @ weights)
+    is_chance = len(logs) > 1 and chdtrc(len(logs) - 1, total) > SIGNIFICANCE
+    return np.full_like(logs, mean) if is_chance else logs
+
+
+class _Cells:
+    """Draws of workers, those that hardly differ put together where there are many.
+
+    Parameters
+    ----------
+    draws : Draws
+        Positive ones.
+    n_workers : int
+        M.
+    """
+
+    def __init__(self, draws: Draws, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self.worker: np.ndarray = draws.worker
+        self.log_t: np.ndarray = np.log(draws.seconds)
+        self.done: np.ndarray = (~draws.is_censored).astype(np.float64)
+        self.all: np.ndarray = np.ones(len(self.done))
+        if len(self.done) > 2 * _MOST_CELLS:
+            self._put_together()
+
+    def _put_together(self) -> None:
+        n_bins = max(64, _MOST_CELLS // self._n_workers)
+        # What was cut before anything was completed is at no risk that counts.
+        low = float(self.log_t[self.done > 0].min())
+        width = (float(self.log_t.max()) - low) / n_bins * (1 + 1e-9) or 1.0
+        place = np.maximum(0, ((self.log_t - low) / width).astype(np.int64))
+        place += self.worker * n_bins
+        size = self._n_workers * n_bins
+        count = np.bincount(place, minlength=size)
+        total = np.bincount(place, np.maximum(self.log_t, low), minlength=size)
+        done = np.bincount(place, self.done, minlength=size)
+        cells = np.flatnonzero(count)
+        self.all = count[cells].astype(np.float64)
+        self.log_t, self.done = total[cells] / self.all, done[cells]
+        self.worker = cells // n_bins
+
+    def log_factors(self, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return logarithms of the factors and their errors, float64 (n_workers,)."""
+        found = np.log(np.maximum(done, 0.5))
+        logs = self._first_guess(done)
+        slopes = np.ones(self._n_workers)
+        for _ in range(_MOST_STEPS):
+            expected, slopes = self._expected(logs)
+            step = np.clip((expected - found) / slopes, -_LONGEST_STEP, _LONGEST_STEP)
+            logs = logs + step
+            if np.abs(step).max() < _CLOSE:
+                break
+        return logs, 1 / (slopes * np.sqrt(np.maximum(done, 0.5)))
+
+    def _expected(self, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logarithms of completed draws expected, and how they grow.
+
+        That is by the logarithm of time.
+        """
+        scaled = self.log_t - logs[self.worker]
+        order = np.argsort(scaled)
+        left = np.cumsum(self.all[order][::-1])[::-1]
+        hazard = np.cumsum(self.done[order] / left)
+        axis = scaled[order]
+        low, high = np.interp([0.25, 0.75], hazard / hazard[-1], axis)
+        step = max(0.05 * float(high - low), 1e-9)
+        sums = []
+        for shift in (0.0, step, -step):
+            at = np.interp(scaled + shift, axis, hazard)
+            total = np.bincount(self.worker, at * self.all, minlength=self._n_workers)
+            sums.append(np.log(np.maximum(total, 1e-3)))
+        slopes = (sums[1] - sums[2]) / (2 * step)
+        return sums[0], np.maximum(slopes, 0.1)
+
+    def _first_guess(self, done: np.ndarray) -> np.ndarray:
+        """Return logarithms of the times at which workers have come equally far.
+
+        By their integrated hazards, each worker by itself.
+        """
+        order = np.lexsort((self.log_t, self.worker))
+        worker, log_t = self.worker[order], self.log_t[order]
+        ends = np.cumsum(np.bincount(worker, minlength=self._n_workers))
+        total = np.cumsum(self.all[order])
+        left = np.append(0.0, total)[ends][worker] - total + self.all[order]
+        hazard = np.cumsum(self.done[order] / left)
+        begun = np.append(0.0, hazard)[np.append(0, ends[:-1])]
+        own = hazard - begun[worker]
+        reached = np.append(0.0, hazard)[ends] - begun
+        level = min(np.log(2.0), 0.7 * float(reached[done > 0].min()))
+        is_over = own >= level
+        first = np.full(self._n_workers, len(own))
+        np.minimum.at(first, worker[is_over], np.flatnonzero(is_over))
+        last = np.maximum(ends - 1, 0)
+        return np.asarray(log_t[np.minimum(first, last)])
