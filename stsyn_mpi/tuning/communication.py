@@ -50,9 +50,8 @@ class Communication:
         if spec.name != "link" or not self.model_bytes or n_bytes == self.model_bytes:
             return self
         rate = parse_rate(spec.parameters["bandwidth"], "bandwidth of 'link'")
-        own = spec.parameters | {
-            "bandwidth": f"{rate * n_bytes / self.model_bytes:.9g}"
-        }
+        scaled = rate * n_bytes / self.model_bytes
+        own = {**spec.parameters, "bandwidth": f"{scaled:.9g}"}
         text = ",".join(f"{key}={value}" for key, value in own.items())
         return replace(self, network=f"link:{text}", model_bytes=n_bytes)
 

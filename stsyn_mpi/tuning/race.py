@@ -11,10 +11,11 @@ from statistics import fmean
 from stsyn_mpi.tuning.candidates import PAPER, Candidate
 from stsyn_mpi.tuning.trials import TooLongError, Trial, Trials
 
-_STAGES = ((12, 3), (6, 8))
-"""How many go on after a stage, and how many seeds each of them is given then."""
-LIMIT_FACTOR = 4.0
-"""Who takes this many times as long as the best so far has not reached the target."""
+_STAGES = ((16, 3), (8, 1000))
+"""How many go on, and how many seeds each of them is given then, at most."""
+_LIMIT, _LONG_LIMIT = 4.0, 20.0
+"""Who takes this many times as long as the best did has not reached the target; STSyn,
+and what is never left out, are given the longer one, so that the ratio is known."""
 _SLOWEST_TRIAL = 0.25
 
 
@@ -88,6 +89,9 @@ class Race:
         The seeds of those that stay to the end.
     always : frozenset of str
         Labels that are never left out.
+    reach_s : float or None
+        Virtual seconds in which a good candidate reached the target with the first
+        seed; None where nothing is trained.
     """
 
     trials: Trials
@@ -95,6 +99,7 @@ class Race:
     first_seed: int
     n_seeds: int
     always: frozenset[str] = frozenset()
+    reach_s: float | None = None
     ended_early: bool = False
 
     def run(self, candidates: Sequence[Candidate]) -> list[Standing]:
@@ -114,12 +119,12 @@ class Race:
         return sorted((it for it in everybody if it.trials), key=lambda it: it.rank)
 
     def _best(self, left: Iterable[Standing], n_left: int) -> list[Standing]:
-        """Return the best, and of STSyn and of all others one at least."""
+        """Return the best, and of STSyn and of all others two at least."""
         order = sorted((it for it in left if it.trials), key=lambda it: it.rank)
         kept = order[:n_left]
         for is_paper in (True, False):
             own = [it for it in order if (it.candidate.name == PAPER) is is_paper]
-            kept += [it for it in own[:1] if it not in kept]
+            kept += [it for it in own[:2] if it not in kept]
         kept += [
             it for it in order if it.candidate.label in self.always and it not in kept
         ]
@@ -144,13 +149,18 @@ class Race:
 
     def _try(self, standing: Standing, seed: int) -> None:
         self.trials.most_cpu_s = _SLOWEST_TRIAL * self.budget.limit_s
+        limit_s = self._limit_s(standing.candidate)
         try:
-            trial = self.trials.make(standing.candidate, seed)
+            trial = self.trials.make(standing.candidate, seed, limit_s)
         except TooLongError:
             self.ended_early = True
             return
         standing.trials.append(trial)
-        if self.trials.limit_s is not None and math.isfinite(trial.cost_s):
-            reach_s = LIMIT_FACTOR * trial.cost_s
-            if seed == self.first_seed:
-                self.trials.limit_s = min(self.trials.limit_s, reach_s)
+        if self.reach_s is not None and seed == self.first_seed:
+            self.reach_s = min(self.reach_s, trial.cost_s)
+
+    def _limit_s(self, candidate: Candidate) -> float | None:
+        if self.reach_s is None:
+            return None
+        is_long = candidate.name == PAPER or candidate.label in self.always
+        return self.reach_s * (_LONG_LIMIT if is_long else _LIMIT)

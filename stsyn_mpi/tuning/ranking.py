@@ -118,10 +118,10 @@ class Ranked:
         if not standing.n_reached:
             return "not reached"
         if not self.has_arrived:
-            return f"reached in {standing.n_reached} of {len(standing.trials)}"
+            return f"reached {standing.n_reached}/{len(standing.trials)}"
         if not self.to_best.is_known:
-            return "left out early"
-        return "inside the noise" if self.to_best.is_noise else "slower"
+            return "one seed"
+        return "noise" if self.to_best.is_noise else "slower"
 
 
 def rank(standings: Sequence[Standing]) -> list[Ranked]:

@@ -1,4 +1,4 @@
-"""How long a candidate is given to reach a target."""
+"""How long it takes a promising candidate to reach a target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.tuning.candidates import Candidate
-from stsyn_mpi.tuning.race import LIMIT_FACTOR, Budget
+from stsyn_mpi.tuning.race import Budget
 from stsyn_mpi.tuning.trials import TooLongError, Trials
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ _SHARE = 1 / 3
 _PROMISING = 3
 
 
-def find_limit(
+def find_reach(
     trials: Trials,
     order: Sequence[Candidate],
     step_s: float,
     budget: Budget,
     request: Request,
-) -> None:
-    """Set the limit of trials to some times what a promising candidate took.
+) -> float:
+    """Return the virtual seconds in which a promising candidate reached the target.
 
     The most promising are tried in turn, each with four times the time of the one
     before, until one arrives.
@@ -34,7 +34,7 @@ def find_limit(
     Parameters
     ----------
     trials : Trials
-        Their ``limit_s`` is set.
+        Makes the trials.
     order : sequence of Candidate
         Those that promise most first.
     step_s : float
@@ -49,22 +49,22 @@ def find_limit(
     InputError
         If nobody arrived.
     """
-    trials.limit_s, best = _STEPS * step_s, 0.0
-    trials.progress.begin(trials.progress.n_there + 1)
+    limit_s, best = _STEPS * step_s, 0.0
     for n in range(_MOST):
+        trials.progress.begin(trials.progress.n_there + 1)
         left_s = budget.left_s - (1 - _SHARE) * budget.limit_s
         if n and left_s <= 0:
             break
         trials.most_cpu_s = max(left_s, _SHARE * budget.limit_s)
         try:
-            trial = trials.make(order[n % min(_PROMISING, len(order))], request.seed)
+            candidate = order[n % min(_PROMISING, len(order))]
+            trial = trials.make(candidate, request.seed, limit_s)
         except TooLongError:
             break
         if math.isfinite(trial.cost_s):
-            trials.limit_s = LIMIT_FACTOR * trial.cost_s
-            return
+            return trial.cost_s
         best = max(best, trial.best_accuracy)
-        trials.limit_s *= _GROWTH
+        limit_s *= _GROWTH
     names = ", ".join(candidate.label for candidate in order[:_PROMISING])
     raise InputError(
         f"--target {request.target:g} was not reached by {names}: the best accuracy in "

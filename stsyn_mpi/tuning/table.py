@@ -14,7 +14,7 @@ from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.words import printable
 from stsyn_mpi.tuning.ranking import Ranked
 from stsyn_mpi.tuning.tune import Advice
-from stsyn_mpi.tuning.verdict import verdicts
+from stsyn_mpi.tuning.verdict import rival_of, verdicts
 
 _MOST_ROWS = 12
 _UNKNOWN = "-"
@@ -65,12 +65,11 @@ def _proxy(advice: Advice) -> str:
 
 
 def _rows(advice: Advice) -> list[Ranked]:
-    """Return the first, the best STSyn and the best other, and the run's own."""
+    """Return the first, the best of the rivals, and the run's own."""
     shown = list(advice.ranked[:_MOST_ROWS])
-    for is_paper in (True, False):
-        own = [it for it in advice.ranked if it.is_paper is is_paper]
-        shown += [it for it in own[:1] if it not in shown]
-    present = advice.find(advice.present)
+    rival, present = rival_of(advice), advice.find(advice.present)
+    if rival is not None and rival not in shown:
+        shown.append(rival)
     if present is not None and present not in shown:
         shown.append(present)
     return shown
@@ -80,9 +79,10 @@ def _table(advice: Advice) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     is_trained = advice.request.target is not None
     table.add_column("strategy", no_wrap=True)
-    table.add_column("time\n(s)" if is_trained else _unit(advice), justify="right")
+    unit = "time\n(s)" if is_trained else _unit(advice)
+    table.add_column(unit, justify="right", no_wrap=True)
     for heading in ("ratio", "95 %\ninterval", "seeds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for it in _rows(advice):
         table.add_row(*_cells(it, advice))
@@ -99,7 +99,7 @@ def _cells(it: Ranked, advice: Advice) -> tuple[str, ...]:
     value = cost_s if advice.request.target is not None else 1 / cost_s
     is_finite = math.isfinite(cost_s)
     verdict = "best" if it is advice.best else it.verdict
-    present = ", this run's" if it.label == advice.present else ""
+    present = ", the run's" if it.label == advice.present else ""
     ratio = it.to_best
     return (
         it.label,

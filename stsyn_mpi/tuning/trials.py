@@ -71,8 +71,6 @@ class Trials:
 
     Attributes
     ----------
-    limit_s : float or None
-        Virtual seconds after which a trial has not reached the target.
     most_cpu_s : float
         Processor time that one may take, s.
     """
@@ -88,11 +86,21 @@ class Trials:
         self._common, self._worth, self._target = common, worth, target
         self._path = folder / "trial.h5"
         self.progress = progress
-        self.limit_s: float | None = None
         self.most_cpu_s = math.inf
 
-    def make(self, candidate: Candidate, seed: int) -> Trial:
+    def make(
+        self, candidate: Candidate, seed: int, limit_s: float | None = None
+    ) -> Trial:
         """Make one.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            What is tried.
+        seed : int
+            With which seed.
+        limit_s : float or None
+            Virtual seconds after which it has not reached the target.
 
         Raises
         ------
@@ -107,17 +115,19 @@ class Trials:
             if time.process_time() - began > self.most_cpu_s:
                 raise TooLongError(f"{candidate} takes too long")
 
-        config = self._config(candidate, seed)
+        config = self._config(candidate, seed, limit_s)
         simulate(config, report=watch)
         with open_run(self._path) as run:
             if not is_whole(run, self._target):
                 raise RunFailure("interrupted: nothing was written")
             trial = self._read(run, seed, time.process_time() - began)
         combination = Combination(candidate.label, config, self._path)
-        self.progress.ended(combination, self._words(trial))
+        self.progress.ended(combination, self._words(trial, limit_s))
         return trial
 
-    def _config(self, candidate: Candidate, seed: int) -> SimulateConfig:
+    def _config(
+        self, candidate: Candidate, seed: int, limit_s: float | None
+    ) -> SimulateConfig:
         base = replace(
             self._common,
             strategy=candidate.label,
@@ -127,7 +137,7 @@ class Trials:
         )
         if self._target is not None:
             return replace(
-                base, target_accuracy=self._target, time_limit=self.limit_s, rounds=None
+                base, target_accuracy=self._target, time_limit=limit_s, rounds=None
             )
         m = self._common.workers or 1
         rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // m))
@@ -152,10 +162,10 @@ class Trials:
         found: Measured = measure(run, Basis.TARGET, self._target)
         return found.figures["time_s"], found.best_accuracy
 
-    def _words(self, trial: Trial) -> str:
+    def _words(self, trial: Trial, limit_s: float | None) -> str:
         took = f"({trial.cpu_s:.1f} s of this machine's time)"
         if self._target is None:
             return f"a step in {trial.cost_s:.4g} s {took}"
         if math.isinf(trial.cost_s):
-            return f"not reached in {self.limit_s:.4g} s {took}"
+            return f"not reached in {limit_s or math.inf:.4g} s {took}"
         return f"reached in {trial.cost_s:.4g} s {took}"

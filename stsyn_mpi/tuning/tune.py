@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
+from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.candidates import (
     Candidate,
@@ -25,7 +27,7 @@ from stsyn_mpi.tuning.proxy import Proxy, config_of, proxy_of
 from stsyn_mpi.tuning.pruning import prune
 from stsyn_mpi.tuning.race import Budget, Race
 from stsyn_mpi.tuning.ranking import Ranked, rank
-from stsyn_mpi.tuning.reach import find_limit
+from stsyn_mpi.tuning.reach import find_reach
 from stsyn_mpi.tuning.trials import Trials
 from stsyn_mpi.tuning.worth import Worth
 
@@ -166,6 +168,7 @@ def tune(request: Request, progress: Progress) -> Advice:
         request, proxy, noise, candidates, present, progress
     )
     notes += [f"The budget of {request.budget_s:g} s ended the trials early"] * early
+    notes += _caveats(request, proxy, ranked[0].label)
     return Advice(
         request,
         own,
@@ -178,6 +181,21 @@ def tune(request: Request, progress: Progress) -> Advice:
         round_s,
         tuple(notes),
     )
+
+
+def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
+    """Return what speaks against the advice where the data differ between workers."""
+    config = replace(proxy.common, strategy=label)
+    if parse_spec(config.partition).name == "iid":
+        return []
+    bias = bias_of(config.resolved(config.workers or 0))
+    words = [f"Warning: {bias}"] if bias is not None else []
+    if request.target is None:
+        words.append(
+            f"Warning: what an update is worth is for data that are alike, and with "
+            f"partition {config.partition} they are not: train them, --target"
+        )
+    return words
 
 
 def _noise(request: Request, run: Run, proxy: Proxy) -> Noise:
@@ -230,8 +248,11 @@ def _judge(
         if request.target is not None:
             training = Trials(proxy.common, worth, request.target, folder, progress)
             order = [it.candidate for it in standings]
-            find_limit(training, order, standings[0].mean_s, budget, request)
-            race = Race(training, budget, request.seed, request.n_seeds, always)
+            step_s = standings[0].mean_s
+            reach_s = find_reach(training, order, step_s, budget, request)
+            race = Race(
+                training, budget, request.seed, request.n_seeds, always, reach_s
+            )
             standings = race.run(order)
             early = race.ended_early
     ranked = rank(standings)

@@ -17,7 +17,7 @@ def verdicts(advice: Advice) -> list[str]:
 
 def _recommended(advice: Advice) -> str:
     best = advice.best
-    rival = next((it for it in advice.ranked if it.is_paper is not best.is_paper), None)
+    rival = rival_of(advice)
     if best.is_paper:
         return f"Use {best.label}{_before_others(rival)}."
     if rival is None:
@@ -31,6 +31,15 @@ def _recommended(advice: Advice) -> str:
     if rival.to_best.is_noise:
         return f"{said}: the difference is inside the noise, either will do."
     return f"{said}: use it."
+
+
+def rival_of(advice: Advice) -> Ranked | None:
+    """Return the best STSyn choice, or where that is the best of all the best other.
+
+    One that was tried with one seed alone stands back behind others.
+    """
+    rivals = [it for it in advice.ranked if it.is_paper is not advice.best.is_paper]
+    return next((it for it in rivals if it.to_best.is_known), next(iter(rivals), None))
 
 
 def _before_others(rival: Ranked | None) -> str:
