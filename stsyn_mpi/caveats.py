@@ -1,14 +1,18 @@
-"""What a user should know before a run begins."""
+"""What a user should know of a run: whose data its model leans to."""
 
 from __future__ import annotations
 
 from stsyn_mpi.config import TrainConfig
-from stsyn_mpi.schemes import OWN_WEIGHTS, parse_scheme
+from stsyn_mpi.datasets.partitions import parse_partition
+from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.simulation.keys import read_factors
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.strategies import WaitFor
 
 _COUNTS_STRAGGLERS = "stsyn"
+_REMEDY = "nova"
+_NEARLY_IID = 100.0
+"""Concentration from which on shares of a class differ by a tenth, 1 / sqrt(alpha)."""
 
 
 def bias_of(config: TrainConfig) -> str | None:
@@ -23,18 +27,52 @@ def bias_of(config: TrainConfig) -> str | None:
     config
         Resolved.
     """
-    scheme = parse_scheme(config.strategy).kind
-    if (
-        parse_spec(config.partition).name == "iid"
-        or scheme.waits_for is WaitFor.ALL
-        or len(set(read_factors(parse_spec(config.delay), config.workers))) < 2
-    ):
+    if not has_factors(config.delay, config.workers):
+        return None
+    return bias_words(
+        config.strategy, config.weights, config.partition, "workers of different speed"
+    )
+
+
+def has_factors(delay: str, n_workers: int | None) -> bool:
+    """Whether a delay law makes some workers slower than others for good.
+
+    Raises
+    ------
+    InputError
+        If the law's factors are not sound.
+    """
+    return len(set(read_factors(parse_spec(delay), n_workers))) > 1
+
+
+def bias_words(strategy: str, weights: str, partition: str, who: str) -> str | None:
+    """Return the warning for a run whose workers differ in speed.
+
+    None where the data are iid, or nearly (a Dirichlet law of concentration 100 or
+    more), where all workers are waited for, and where weights take the bias out.
+
+    Parameters
+    ----------
+    strategy, weights, partition : str
+        Options of the run.
+    who : str
+        Who differs, as the warning says it.
+
+    Raises
+    ------
+    InputError
+        If an option is not sound.
+    """
+    scheme, law = parse_scheme(strategy).kind, parse_partition(partition)
+    is_iid = law.name == "iid"
+    is_iid |= law.name == "dirichlet" and law.alpha >= _NEARLY_IID
+    if is_iid or scheme.waits_for is WaitFor.ALL:
         return None
     said = (
-        f"partition {config.partition} and workers of different speed: {scheme.name} "
+        f"partition {partition} and {who}: {scheme.name} "
         "steers to the data of the fast ones"
     )
     if scheme.name != _COUNTS_STRAGGLERS:
         return said
-    is_plain = config.weights in (OWN_WEIGHTS, "uniform")
-    return f"{said}; --weights nova takes that out" if is_plain else None
+    is_remedied = parse_spec(weights).name == _REMEDY
+    return None if is_remedied else f"{said}; --weights {_REMEDY} takes that out"

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stsyn_mpi.analysis.assumptions_table import assumptions_table
 from stsyn_mpi.analysis.prediction_table import prediction_table
 from stsyn_mpi.analysis.settings import (
     TRAINING_KEYS,
@@ -54,7 +55,7 @@ def print_summaries(
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print a run: its standing, figures and workers, who was slow, what was expected.
+    """Print a run: its standing, figures and workers, and what is found in it.
 
     Parameters
     ----------
@@ -72,6 +73,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(Group(_figures_table(summary), _workers_table(summary)))
     console.print(straggler_tables(summary.stragglers))
     console.print(prediction_table(summary.prediction))
+    console.print(assumptions_table(summary.violations, summary.bias))
 
 
 def configuration_line(summary: RunSummary) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.bias import bias_warning
 from stsyn_mpi.analysis.bins import worker_pieces
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.fitting.violations import Violations, find_violations
 from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.prediction import Prediction, predict_run
 from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
@@ -90,6 +92,8 @@ class RunSummary:
     hung_workers: tuple[int, ...]
     stragglers: StragglerReport
     prediction: Prediction
+    violations: Violations
+    bias: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
@@ -120,6 +124,7 @@ def summarise(run: Run) -> RunSummary:
     accuracy, wall = run["test_accuracy"], run["wall_s"]
     evaluated = np.flatnonzero(np.isfinite(accuracy))
     last = int(evaluated[-1]) if len(evaluated) else None
+    violations = find_violations(run)
     return RunSummary(
         path=str(run.path),
         standing=run.standing(),
@@ -143,6 +148,8 @@ def summarise(run: Run) -> RunSummary:
         hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
         stragglers=find_stragglers(run),
         prediction=predict_run(run),
+        violations=violations,
+        bias=bias_warning(run, violations.of("speeds")),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from stsyn_mpi._version import __version__
+from stsyn_mpi.analysis.page.assumptions import assumptions_part
 from stsyn_mpi.analysis.page.comparison import comparison_part
 from stsyn_mpi.analysis.page.elements import escaped, figure, heading, paragraph
 from stsyn_mpi.analysis.page.facts import (
@@ -100,6 +101,8 @@ def _own(report: RunReport, level: int) -> Iterator[str]:
     yield heading("Stragglers", level) + stragglers_part(summary.stragglers)
     yield heading("Predicted and measured", level)
     yield prediction_part(summary.prediction)
+    yield heading("Assumptions", level)
+    yield assumptions_part(summary.violations, summary.bias)
     yield heading("Configuration", level) + configuration_part(report)
     yield heading("Provenance", level) + provenance_part(report)
 

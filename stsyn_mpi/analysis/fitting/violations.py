@@ -1,0 +1,168 @@
+"""What breaks the model of independent update times from one law, in a run.
+
+Predictions, fits and advice assume that every local update draws its time anew from
+one law (or each worker from one of its own). Four tests look for what is otherwise:
+docs/assumptions.md says how, and how often they are wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stsyn_mpi.analysis.arrivals import round_kind
+from stsyn_mpi.analysis.fitting.drift_tests import find_drift
+from stsyn_mpi.analysis.fitting.evidence import LEAST_COMPLETED, LEAST_ROWS, untold
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest as ViolationTest
+from stsyn_mpi.analysis.fitting.round_tests import (
+    compare_own_updates,
+    compare_workers_of_a_round,
+)
+from stsyn_mpi.analysis.fitting.speed_tests import compare_speeds
+from stsyn_mpi.analysis.fitting.spells import spell_inflation
+from stsyn_mpi.analysis.fitting.update_grid import UpdateGrid, make_grid
+from stsyn_mpi.analysis.fitting.update_times import UpdateTimes, update_times
+from stsyn_mpi.analysis.fitting.violation_words import summary_words
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+
+NAMES = ("speeds", "round", "shared", "drift")
+_BLOCKS = 10
+_SHORTEST_S = 1e-12
+
+
+@dataclass(frozen=True)
+class Violations:
+    """What the tests say of a run.
+
+    Attributes
+    ----------
+    tests : tuple of ViolationTest
+        ``speeds``, ``round``, ``shared`` and ``drift``.
+    words : str
+        Which assumption fails and what follows, or that none does.
+    """
+
+    tests: tuple[ViolationTest, ...]
+    words: str
+
+    def of(self, name: str) -> ViolationTest:
+        """Return the test of a name."""
+        return next(test for test in self.tests if test.name == name)
+
+
+def find_violations(run: Run) -> Violations:
+    """Test a run's update times for what breaks the model.
+
+    Parameters
+    ----------
+    run : Run
+        An open run. Of a long one a sample of the updates is looked at.
+
+    Returns
+    -------
+    Violations
+        With no p values, and why, where nothing was recorded or too little.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged where the round table is read.
+    """
+    try:
+        times = update_times(run)
+    except InputError as error:
+        return _untold(f"{error}; so nothing is known of their times.")
+    if run.clock == "wall":
+        # In the first round of a real run caches and clocks are still cold.
+        times = _without_round_0(times)
+    kind = round_kind(run.config)
+    n_done = run["updates_done"] if kind.starts_together else None
+    return judge_updates(times, n_done, starts_together=kind.starts_together)
+
+
+def judge_updates(
+    times: UpdateTimes,
+    n_done: np.ndarray | None = None,
+    *,
+    starts_together: bool = True,
+) -> Violations:
+    """Test update times from anywhere.
+
+    Parameters
+    ----------
+    times : UpdateTimes
+        The updates.
+    n_done : numpy.ndarray or None
+        Completed updates of each round, (n_rounds,), by which rounds of which some
+        are missing are known; None if none are.
+    starts_together : bool
+        Whether the workers of a round begin it together.
+    """
+    seconds = np.maximum(times.seconds("together"), _SHORTEST_S)
+    n_completed = int(times.is_completed.sum())
+    if n_completed < LEAST_COMPLETED:
+        return _untold(
+            f"Too few updates to tell: {n_completed} completed, and {LEAST_COMPLETED} "
+            "are needed."
+        )
+    grid = make_grid(
+        times.worker,
+        times.round,
+        seconds,
+        times.is_completed,
+        times.n_workers,
+        starts_together=starts_together,
+    )
+    if grid.n_rows < LEAST_ROWS:
+        return _untold(
+            f"Too few rounds to tell: {grid.n_rows}, and {LEAST_ROWS} are needed."
+        )
+    if n_done is not None:
+        grid = replace(grid, is_whole=_is_whole(grid, n_done))
+    return _judge(grid)
+
+
+def _judge(grid: UpdateGrid) -> Violations:
+    spells = spell_inflation(grid)
+    speeds, drift = compare_speeds(grid, spells), find_drift(grid, spells)
+    # What differs for good, or changes for good, would make rounds look alike.
+    if speeds.is_violated:
+        grid = grid.alike(grid.worker, grid.n_workers)
+    if drift.is_violated:
+        grid = grid.alike(grid.row * _BLOCKS // grid.n_rows, _BLOCKS)
+    own = compare_own_updates(grid)
+    # Residuals of workers whose own updates are alike hang together through the close
+    # of the round: their first updates do not.
+    first = grid.only(grid.place == 0) if own.is_violated else grid
+    shared = compare_workers_of_a_round(first)
+    tests = (speeds, own, shared, drift)
+    return Violations(tests, summary_words(tests, spells))
+
+
+def _is_whole(grid: UpdateGrid, n_done: np.ndarray) -> np.ndarray:
+    """Whether the grid has all updates that the round table counts, bool (n_rows,)."""
+    found = np.bincount(grid.row, grid.is_completed, grid.n_rows)
+    inside = (grid.round_of_row >= 0) & (grid.round_of_row < len(n_done))
+    counted = n_done[np.where(inside, grid.round_of_row, 0)]
+    whole: np.ndarray = inside & (found >= counted)
+    return whole
+
+
+def _without_round_0(times: UpdateTimes) -> UpdateTimes:
+    kept = times.round > 0
+    return UpdateTimes(
+        times.worker[kept],
+        times.round[kept],
+        times.start_s[kept],
+        times.injected_s[kept],
+        times.work_s[kept],
+        times.is_completed[kept],
+        times.until_next_s[kept],
+        times.n_workers,
+    )
+
+
+def _untold(why: str) -> Violations:
+    return Violations(tuple(untold(name, why) for name in NAMES), why)
