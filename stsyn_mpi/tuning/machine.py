@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
@@ -16,6 +17,8 @@ from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.communication import Communication, communication_of
 
 MOST_WORKERS = 10_000
+_SIMULATED = ("speeds", "round")
+"""Violations of one independent law for all that the fitted law has in it."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,31 @@ def machine_of(
         raise InputError(f"{run.path} has {n:,} workers: at most {MOST_WORKERS:,}")
     communication = communication_of(run, network)
     if delay is not None:
-        words = f"Update times are what --delay says: {delay}"
+        words = [f"Update times are what --delay says: {delay}"]
     else:
         delay, words = _fitted(run, fit or fit_run(run))
     parse_virtual_delay(delay, 0, n)
-    laws = worker_laws(delay, n)
-    return Machine(n, delay, laws, communication, (words, communication.words))
+    words.append(communication.words)
+    return Machine(n, delay, worker_laws(delay, n), communication, tuple(words))
 
 
-def _fitted(run: Run, fit: RunFit) -> tuple[str, str]:
-    """Return the law of whole updates, and words on it."""
+def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
+    """Return the law of whole updates, and words on it and on what breaks it."""
     if not fit.delay:
         name = fit.laws[0].name if fit.laws else "none"
         raise InputError(
             f"{run.path}: the law that fits its update times best ({name}) has no mean "
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
-    words = abridged(fit.words.rstrip("."))
+    broken = [test for test in find_violations(run).tests if test.is_violated]
+    words = [
+        abridged(fit.words.rstrip(".")),
+        *(
+            f"Not simulated: {abridged(test.words.rstrip('.'))}"
+            for test in broken
+            if test.name not in _SIMULATED
+        ),
+    ]
     return _with_time_between(fit.delay, fit.between_s), words
 
 
