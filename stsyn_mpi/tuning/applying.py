@@ -101,7 +101,7 @@ def write_config(path: Path, advice: Advice, *, force: bool) -> None:
     scratch = scratch_path(path)
     try:
         scratch.write_text("\n".join(lines) + "\n")
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise cannot_write(path, error, OPTION) from error
     try:
         publish(scratch, path, force=force)

@@ -18,7 +18,7 @@ _SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _MANY = (2, 4)
 _INTERVAL_ROUNDS = 20
 """Rounds without a straggler that adacomm keeps its U."""
-MOST = 2000
+MOST, MOST_UPDATES = 2000, 10_000
 
 
 @dataclass(frozen=True, order=True)
@@ -89,10 +89,11 @@ def _read_numbers(option: str, text: str | None) -> tuple[int, ...]:
         return ()
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if not (word.isascii() and word.isdigit() and 0 < len(word) < 6 and int(word)):
+        is_number = word.isascii() and word.isdigit() and len(word) < 6
+        if not 1 <= (int(word) if is_number else 0) <= MOST_UPDATES:
             raise InputError(
-                f"{option} must be whole numbers from 1 to 99999 such as 1,5,10, "
-                f"got {text!r}"
+                f"{option} must be whole numbers from 1 to {MOST_UPDATES}, such as "
+                f"1,5,10, got {text!r}"
             )
     return tuple(dict.fromkeys(int(word) for word in words))
 

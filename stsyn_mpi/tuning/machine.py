@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,7 @@ def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
         )
     broken = [test for test in find_violations(run).tests if test.is_violated]
     words = [
-        abridged(fit.words.rstrip(".")),
+        f"{abridged(fit.words.rstrip('.'))}{_quality(fit)}",
         *(
             f"Not simulated: {abridged(test.words.rstrip('.'))}"
             for test in broken
@@ -105,6 +106,18 @@ def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
         ),
     ]
     return _with_time_between(fit.delay, fit.between_s), words
+
+
+def _quality(fit: RunFit) -> str:
+    """Return how well the law fits that is simulated."""
+    best = fit.best
+    if best is None or not math.isfinite(best.distance):
+        return ""
+    chance = "" if best.p_value is None else f" (p = {best.p_value:.2g})"
+    return (
+        f". The law that is simulated is at most {best.distance:.2g} off the measured "
+        f"distribution function{chance}"
+    )
 
 
 def _with_time_between(delay: str, between_s: float) -> str:

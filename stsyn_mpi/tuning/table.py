@@ -16,7 +16,7 @@ from stsyn_mpi.tuning.ranking import Ranked
 from stsyn_mpi.tuning.tune import Advice
 from stsyn_mpi.tuning.verdict import rival_of, verdicts
 
-_MOST_ROWS = 12
+_MOST_ROWS, _MOST_CHARACTERS = 12, 2000
 _UNKNOWN = "-"
 
 
@@ -53,7 +53,7 @@ def assumptions(advice: Advice) -> list[str]:
         f"Seeds {request.seed} to {request.seed + seeds - 1}: all candidates meet the "
         "same draws; intervals are of 95 %, of each ratio for itself"
     )
-    return [f"{line}." for line in (*lines, *advice.notes)]
+    return [f"{printable(line, _MOST_CHARACTERS)}." for line in (*lines, *advice.notes)]
 
 
 def _proxy(advice: Advice) -> str:

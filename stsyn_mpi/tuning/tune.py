@@ -15,6 +15,7 @@ from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.candidates import (
+    MOST_UPDATES,
     Candidate,
     Wishes,
     fitting,
@@ -160,9 +161,7 @@ def tune(request: Request, progress: Progress) -> Advice:
         machine = machine_of(run, request.delay, request.network)
         proxy = proxy_of(run, machine, request.data, request.model, request.seed)
         noise = _noise(request, run, proxy)
-    present = make_candidate(
-        own.strategy, machine.n_workers, own.wait_for, own.target_updates
-    )
+    present = _present(request, own, proxy)
     candidates, notes = _candidates(request, machine, proxy, noise, present)
     ranked, round_s, early = _judge(
         request, proxy, noise, candidates, present, progress
@@ -196,6 +195,23 @@ def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
             f"partition {config.partition} they are not: train them, --target"
         )
     return words
+
+
+def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:
+    """Return the candidate that the run itself is.
+
+    Raises
+    ------
+    InputError
+        If it is none, as in a file that somebody has changed.
+    """
+    m, u = proxy.common.workers or 0, own.target_updates
+    present = make_candidate(own.strategy, m, own.wait_for, u)
+    _, refused = fitting([present], proxy.common)
+    if refused or present.target_updates > MOST_UPDATES:
+        why = refused[0] if refused else f"U is above {MOST_UPDATES:,}"
+        raise InputError(f"{request.path}: its own configuration does not fit: {why}")
+    return present
 
 
 def _noise(request: Request, run: Run, proxy: Proxy) -> Noise:

@@ -59,7 +59,7 @@ def test_a_single_worker_has_candidates():
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
-        ({"k": "0"}, "-K must be whole numbers from 1 to 99999"),
+        ({"k": "0"}, "-K must be whole numbers from 1 to 10000"),
         ({"u": "5,x"}, "-U must be whole numbers"),
         ({"strategies": "stsin"}, "did you mean 'stsyn'"),
         ({"strategies": "stsyn", "k": "9"}, "none of them is at most M = 8"),
