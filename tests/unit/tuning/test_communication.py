@@ -1,5 +1,7 @@
 """What messages cost, learnt from the columns of a run."""
 
+import h5py
+import numpy as np
 import pytest
 
 from stsyn_mpi import api
@@ -32,6 +34,18 @@ def test_uploads_that_do_not_queue_are_not_said_to(as_real):
     run = as_real("separate", strategy=SMALL_TARGETS, network=network)
     # Two ways of 12 ms, and report and halt of 2 ms.
     assert communication_of(run, None).network == "constant:cost=28ms"
+
+
+def test_chance_alone_makes_no_queue(as_real):
+    """Times from close to model that have nothing to do with the number of uploads."""
+    run = as_real("chance", strategy=SMALL_TARGETS, network="constant:cost=50ms")
+    path, rng = run.path, np.random.default_rng(2)
+    run.close()
+    with h5py.File(path, "r+") as file:
+        file["collect_s"][...] = rng.exponential(1e-3, len(file["collect_s"]))
+    with open_run(path) as run:
+        assert np.ptp(run["n_uploads"]) > 0
+        assert communication_of(run, None).network == "constant:cost=50ms"
 
 
 def test_messages_without_time_are_free(as_real):

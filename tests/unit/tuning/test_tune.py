@@ -44,6 +44,12 @@ def test_with_free_messages_and_data_alike_single_updates_beat_stsyn(tune, free)
     verdict = " ".join(advice["verdict"])
     assert "of the time of the best STSyn choice, stsyn:K=" in verdict
     assert "use it" in verdict
+    rival = next(
+        c for c in advice["candidates"] if f"choice, {c['strategy']} (" in verdict
+    )
+    share = float(verdict.split("takes ")[1].split()[0])
+    assert share == pytest.approx(1 / rival["to_best"]["ratio"], abs=0.006)
+    assert share < 0.9
     present = next(c for c in advice["candidates"] if c["strategy"] == "stsyn:K=4,U=10")
     assert advice["present"] == present["strategy"]
     assert present["to_best"]["low"] > 2

@@ -8,7 +8,7 @@ import pytest
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.tuning.candidates import make_candidate
-from stsyn_mpi.tuning.noise import measure_noise, read_noise
+from stsyn_mpi.tuning.noise import _Gradients, measure_noise, read_noise
 from stsyn_mpi.tuning.trials import Trials
 from stsyn_mpi.tuning.worth import AGE_SHARE, Worth, mean_age, worth_per_s
 
@@ -104,6 +104,25 @@ def test_the_noise_is_that_of_gradients_drawn_by_hand():
     first = [float(it.words.split()[3]) for it in (small, large)]
     assert first[0] / first[1] == pytest.approx(16, rel=0.25)
     assert small.level > large.level
+
+
+def test_noise_far_above_the_gradient_is_measured_without_bias(monkeypatch):
+    """The mean of the batches' gradients is mostly noise, too."""
+    rng, signal = np.random.default_rng(4), np.zeros(650)
+    signal[:20] = 0.5
+    monkeypatch.setattr(
+        _Gradients, "draw", lambda self, params: signal + rng.normal(size=650)
+    )
+    noise = measure_noise(None, SimulateConfig(model="softmax"), is_own=False)
+    assert noise.level == pytest.approx(650 / 5, rel=0.2)
+
+
+def test_work_that_was_not_used_has_no_age():
+    columns = {
+        "worker_status": np.array([[1, 2, 1, 4]]),
+        "worker_staleness": np.array([[2, 9, 4, 9]]),
+    }
+    assert mean_age(columns).tolist() == [3.0]
 
 
 def test_noise_options():
