@@ -14,7 +14,7 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.publish import cannot_write, publish, scratch_path
 from stsyn_mpi.study.entries import canonical_scheme
-from stsyn_mpi.tuning.tune import Advice
+from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.verdict import verdicts
 
 OPTION = "--apply"

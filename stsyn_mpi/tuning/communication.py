@@ -161,12 +161,9 @@ def _serial(
     n, took_s = n[known], took_s[known]
     if len(n) < _FEWEST_ROUNDS or np.ptp(n) == 0:
         return None
-    spread = float(((n - n.mean()) ** 2).sum())
-    slope = float(((n - n.mean()) * took_s).sum()) / spread
-    rest = took_s - took_s.mean() - slope * (n - n.mean())
-    error = math.sqrt(float((rest**2).sum()) / (len(n) - 2) / spread)
+    slope, error = _slope(n, took_s)
     latency_s = (cost_s - (1 + float(n.mean())) * slope) / 4
-    if slope <= _STANDARD_ERRORS * error or slope <= 0 or latency_s < 0:
+    if not slope > _STANDARD_ERRORS * error or slope <= 0 or latency_s < 0:
         return None
     words = (
         f"Uploads queue at the root, {time_words(slope)} each, as measured from rounds "
@@ -179,3 +176,11 @@ def _serial(
         "sharing=serial"
     )
     return Communication(text, words, n_bytes)
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the slope of the line of least squares, and its standard error."""
+    spread = float(((x - x.mean()) ** 2).sum())
+    slope = float(((x - x.mean()) * y).sum()) / spread
+    rest = y - y.mean() - slope * (x - x.mean())
+    return slope, math.sqrt(float((rest**2).sum()) / (len(x) - 2) / spread)

@@ -11,10 +11,11 @@ from rich.console import Console
 from stsyn_mpi.spec import parse_duration
 from stsyn_mpi.study.progress import shown
 from stsyn_mpi.tuning.applying import check_path, write_config
-from stsyn_mpi.tuning.candidates import read_wishes
+from stsyn_mpi.tuning.grid import read_wishes
 from stsyn_mpi.tuning.noise import read_noise
+from stsyn_mpi.tuning.request import Request
 from stsyn_mpi.tuning.table import advice_json, print_advice
-from stsyn_mpi.tuning.tune import Request, tune
+from stsyn_mpi.tuning.tune import tune
 
 
 def advise(

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.words import printable
+from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.ranking import Ranked
-from stsyn_mpi.tuning.tune import Advice
 from stsyn_mpi.tuning.verdict import rival_of, verdicts
 
 _MOST_ROWS, _MOST_CHARACTERS = 12, 2000

@@ -71,6 +71,8 @@ class Trials:
 
     Attributes
     ----------
+    target : float or None
+        As given.
     most_cpu_s : float
         Processor time that one may take, s.
     """
@@ -83,7 +85,7 @@ class Trials:
         folder: Path,
         progress: Progress,
     ) -> None:
-        self._common, self._worth, self._target = common, worth, target
+        self._common, self._worth, self.target = common, worth, target
         self._path = folder / "trial.h5"
         self.progress = progress
         self.most_cpu_s = math.inf
@@ -118,7 +120,7 @@ class Trials:
         config = self._config(candidate, seed, limit_s)
         simulate(config, report=watch)
         with open_run(self._path) as run:
-            if not is_whole(run, self._target):
+            if not is_whole(run, self.target):
                 raise RunFailure("interrupted: nothing was written")
             trial = self._read(run, seed, time.process_time() - began)
         combination = Combination(candidate.label, config, self._path)
@@ -135,9 +137,9 @@ class Trials:
             out=str(self._path),
             force=True,
         )
-        if self._target is not None:
+        if self.target is not None:
             return replace(
-                base, target_accuracy=self._target, time_limit=limit_s, rounds=None
+                base, target_accuracy=self.target, time_limit=limit_s, rounds=None
             )
         m = self._common.workers or 1
         rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // m))
@@ -156,15 +158,15 @@ class Trials:
         )
 
     def _cost(self, run: Run) -> tuple[float, float]:
-        if self._target is None:
+        if self.target is None:
             rate = worth_per_s(run, self._worth)
             return 1 / rate if rate > 0 else math.inf, math.nan
-        found: Measured = measure(run, Basis.TARGET, self._target)
+        found: Measured = measure(run, Basis.TARGET, self.target)
         return found.figures["time_s"], found.best_accuracy
 
     def _words(self, trial: Trial, limit_s: float | None) -> str:
         took = f"({trial.cpu_s:.1f} s of this machine's time)"
-        if self._target is None:
+        if self.target is None:
             return f"a step in {trial.cost_s:.4g} s {took}"
         if math.isinf(trial.cost_s):
             return f"not reached in {limit_s or math.inf:.4g} s {took}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.ranking import Ranked, Ratio
-from stsyn_mpi.tuning.tune import Advice
 
 _MOST_NAMES = 6
 

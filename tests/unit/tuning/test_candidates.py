@@ -6,14 +6,8 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.strategies import strategy_names
-from stsyn_mpi.tuning.candidates import (
-    Wishes,
-    fitting,
-    make_candidate,
-    make_grid,
-    read_wishes,
-    rounds_for,
-)
+from stsyn_mpi.tuning.candidates import fitting, make_candidate, rounds_for
+from stsyn_mpi.tuning.grid import Wishes, make_grid, read_wishes
 from stsyn_mpi.tuning.machine import machine_of
 from stsyn_mpi.tuning.pruning import expected_worth_per_s, prune
 from stsyn_mpi.tuning.worth import Worth
