@@ -3,10 +3,12 @@
 import json
 import math
 import re
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
@@ -240,6 +242,46 @@ def test_what_passes_between_updates_is_part_of_them(free):
         machine = machine_of(run, fit=fit)
     assert machine.delay == "gamma:mean=0.025s,shape=3"
     assert machine.mean_s == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"wait_for": 9}, "its own configuration does not fit: stsyn: --wait-for must"),
+        ({"target_updates": 10**6}, "U is above 10,000"),
+        ({"strategy": "st\x1b[2Jsyn"}, "--strategy 'st"),
+        ({"lr": "fast"}, "lr in stored configuration must be a number"),
+        ({"n\nope": 1}, "unknown key 'n?ope'"),
+        ({"network": "link:bandwidth=1e999"}, "must be a rate above 0"),
+    ],
+)
+def test_a_file_that_somebody_changed_is_one_line(
+    capsys, free, tmp_path, changed, words
+):
+    path = tmp_path / "changed.h5"
+    shutil.copy(free, path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["config"])
+        config |= {"strategy": "stsyn"} | changed
+        file.attrs["config"] = json.dumps(config)
+    assert run_command(["tune", str(path), "--noise", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert line.isprintable()
+
+
+def test_texts_of_the_file_do_not_steer_the_configuration(tune, free, tmp_path):
+    path, out = tmp_path / "changed.h5", tmp_path / "next.toml"
+    shutil.copy(free, path)
+    hidden = 'digits"\nstrategy = "async\x7f'
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["config"]) | {"data": hidden}
+        file.attrs["config"] = json.dumps(config)
+    options = ("--strategies", "k-sync:K=4", "--seeds", 2, "--noise", 2)
+    advice = tune(path, *options, "--apply", out)
+    assert (advice["data"], advice["model"]) == ("digits", "softmax")
+    written = tomllib.loads(out.read_text())
+    assert (written["data"], written["strategy"]) == (hidden, "k-sync")
 
 
 def test_runs_that_say_too_little_are_refused(capsys, simulated, tmp_path, free):
