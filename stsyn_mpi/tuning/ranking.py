@@ -12,6 +12,8 @@ from stsyn_mpi.tuning.candidates import PAPER
 from stsyn_mpi.tuning.race import Standing
 
 LEVEL = 0.95
+_ROUNDING = 1e-9
+"""Times that differ by less are the same."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Ratio:
     @property
     def is_noise(self) -> bool:
         """Whether the two may be equally good, as far as is known."""
-        return self.is_known and self.low <= 1 <= self.high
+        return self.is_known and self.low - _ROUNDING <= 1 <= self.high + _ROUNDING
 
     @property
     def inverse(self) -> Ratio:
@@ -83,8 +85,6 @@ def paired_ratio(own: Mapping[int, float], other: Mapping[int, float]) -> Ratio:
     if n == 1:
         return Ratio(math.exp(middle), math.nan, math.nan, n)
     error = float(logs.std(ddof=1)) / math.sqrt(n)
-    # Equal numbers are equal, whatever rounding makes of their logarithms.
-    error = 0.0 if error < 1e-12 else error
     half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
     return Ratio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), n)
 

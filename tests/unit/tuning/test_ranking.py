@@ -42,6 +42,9 @@ def test_equal_candidates_are_inside_the_noise():
     ratio = paired_ratio({0: 0.1, 1: 0.3}, {0: 0.1, 1: 0.3})
     assert (ratio.low, ratio.middle, ratio.high) == (1.0, 1.0, 1.0)
     assert ratio.is_noise
+    rounded = paired_ratio({0: 0.1 + 0.2, 1: 0.1 + 0.2}, {0: 0.3, 1: 0.3})
+    assert rounded.low > 1
+    assert rounded.is_noise
 
 
 def test_who_does_not_always_arrive_stands_behind_who_does():
