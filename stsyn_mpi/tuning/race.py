@@ -13,7 +13,7 @@ from stsyn_mpi.tuning.trials import TooLongError, Trial, Trials
 
 _STAGES = ((16, 3), (8, 1000))
 """How many go on, and how many seeds each of them is given then, at most."""
-_LIMIT, _LONG_LIMIT = 4.0, 20.0
+_LIMIT, _LONG_LIMIT = 8.0, 50.0
 """Who takes this many times as long as the best did has not reached the target; STSyn,
 and what is never left out, are given the longer one, so that the ratio is known."""
 _SLOWEST_TRIAL = 0.25

@@ -29,7 +29,7 @@ def _recommended(advice: Advice) -> str:
         f"STSyn choice, {rival.label}{_interval(rival.to_best.inverse)}"
     )
     if rival.to_best.is_noise:
-        return f"{said}: the difference is inside the noise, either will do."
+        return f"{said}: the difference is inside the noise, more --seeds may tell."
     return f"{said}: use it."
 
 
@@ -75,7 +75,8 @@ def _of_the_run(advice: Advice) -> str:
     if own is advice.best:
         return f"{name} is the best already."
     if not own.has_arrived:
-        return f"{name} did not reach the target in time."
+        n, n_all = own.standing.n_reached, len(own.standing.trials)
+        return f"{name} reached the target in time with {n} of {n_all} seeds."
     said = f"takes {_share(own.to_best)} times as long{_interval(own.to_best)}"
     if own.to_best.is_noise:
         return f"{name} {said}: inside the noise, no reason to change."
