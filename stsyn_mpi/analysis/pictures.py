@@ -10,6 +10,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.anatomy_plot import draw_anatomy
 from stsyn_mpi.analysis.arrival_order_plot import draw_arrival_order
+from stsyn_mpi.analysis.fit_plot import can_draw, draw_fit
 from stsyn_mpi.analysis.gantt import GanttView
 from stsyn_mpi.analysis.gantt_plot import draw_gantt, gantt_notes
 from stsyn_mpi.analysis.load_map_plot import draw_load_map
@@ -70,6 +71,12 @@ _ORDER_CAPTION = (
     "How often a worker came in at each place among those that came to their target in "
     "the round, each by its own clock since it had the model. Rows of like colour: "
     "chance decides who is first; a row that leads or never comes is fast or slow."
+)
+_FIT_CAPTION = (
+    "Quantiles of the three best laws over those of the measured times, cancelled "
+    "updates counted as longer than they were (Kaplan and Meier), as far as those are "
+    "sure; of workers that differ, over their factors. A law that is right lies on the "
+    "grey line."
 )
 _ANATOMY_CAPTION = (
     "What follows one another adds up to the round; what runs beside it, hatched or as "
@@ -154,6 +161,13 @@ def own_pictures(report: RunReport) -> Iterator[Picture]:
         draw_arrival_order(report.order),
         is_light=False,
     )
+    if can_draw(report.summary.fit):
+        yield Picture(
+            "update-times",
+            f"Quantiles of fitted laws over those of the update times of {stem}",
+            _FIT_CAPTION,
+            draw_fit(report.summary.fit),
+        )
     for place, view in enumerate(report.gantts):
         yield _gantt_picture(view, clock, stem, "" if place else _GANTT_CAPTION)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stsyn_mpi.analysis.assumptions_table import assumptions_table
+from stsyn_mpi.analysis.fit_table import fit_tables
 from stsyn_mpi.analysis.prediction_table import prediction_table
 from stsyn_mpi.analysis.settings import (
     TRAINING_KEYS,
@@ -73,6 +74,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(Group(_figures_table(summary), _workers_table(summary)))
     console.print(straggler_tables(summary.stragglers))
     console.print(prediction_table(summary.prediction))
+    console.print(fit_tables(summary.fit))
     console.print(assumptions_table(summary.violations, summary.bias))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from stsyn_mpi.analysis.bias import bias_warning
 from stsyn_mpi.analysis.bins import worker_pieces
 from stsyn_mpi.analysis.communication import communication_words
+from stsyn_mpi.analysis.fitting.run_fits import RunFits, fit_parts
 from stsyn_mpi.analysis.fitting.violations import Violations, find_violations
 from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.prediction import Prediction, predict_run
@@ -92,12 +93,14 @@ class RunSummary:
     hung_workers: tuple[int, ...]
     stragglers: StragglerReport
     prediction: Prediction
+    fit: RunFits
     violations: Violations
     bias: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and None, as JSON takes them."""
-        values: dict[str, Any] = finite_json(asdict(self))
+        own = asdict(self) | {"fit": self.fit.to_dict()}
+        values: dict[str, Any] = finite_json(own)
         return values
 
 
@@ -148,6 +151,7 @@ def summarise(run: Run) -> RunSummary:
         hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
         stragglers=find_stragglers(run),
         prediction=predict_run(run),
+        fit=fit_parts(run),
         violations=violations,
         bias=bias_warning(run, violations.of("speeds")),
     )

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stsyn_mpi.analysis.theory.request import Answer, Grid, Request
+from stsyn_mpi.analysis.theory.request import Answer, Grid, Origin, Request
 from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory
+from stsyn_mpi.analysis.words import abridged, printable
 
 _UNKNOWN, _INFINITE = "-", "inf"
 _HEADINGS = (
@@ -38,6 +39,13 @@ def answer_json(answer: Answer) -> str:
         "comm": request.comm,
         "strategies": {it.strategy: it.to_dict() for it in answer.theories},
     }
+    if request.origin is not None:
+        origin = request.origin
+        values["from"] = {
+            "run": origin.path,
+            "sources": dict(origin.sources),
+            "notes": list(origin.notes),
+        }
     if request.grid is not None:
         values["grid"] = {
             "K": request.grid.wait_for,
@@ -70,8 +78,38 @@ def _header(request: Request) -> list[str]:
         cost = f"{_seconds(request.cost.upload_s)} an upload, one after another"
     return [
         f"Expected rounds with {sizes}",
-        f"update: delay {request.delay}{work}; communication: {cost}",
+        f"update: delay {abridged(request.delay)}{work}; communication: {cost}",
+        *(_origin_lines(request.origin) if request.origin else ()),
     ]
+
+
+_QUANTITIES = {
+    "workers": "M",
+    "wait_for": "K",
+    "target_updates": "U",
+    "delay": "update times",
+    "comm": "communication",
+}
+
+
+def _origin_lines(origin: Origin) -> list[str]:
+    """Say what was taken from where, and what else there is to know."""
+    lines = []
+    for source, words in (
+        ("run", f"from {printable(origin.path)}"),
+        ("option", "as given"),
+        ("default", "by default"),
+    ):
+        names = [
+            _QUANTITIES[name] for name in _QUANTITIES if _is_of(origin, name, source)
+        ]
+        if names:
+            lines.append(f"{words}: {', '.join(names)}")
+    return lines + [abridged(note) for note in origin.notes]
+
+
+def _is_of(origin: Origin, name: str, source: str) -> bool:
+    return origin.sources[name] == source
 
 
 def _schemes_table(theories: Sequence[SchemeTheory]) -> Table:

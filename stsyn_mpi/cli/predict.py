@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,17 @@ _DELAY = (
 
 
 @click.command()
-@click.option("-M", "--workers", type=int, help="M, workers, up to 10000. [required]")
+@click.option(
+    "--from",
+    "run_file",
+    metavar="RUN.h5",
+    type=click.Path(path_type=Path),
+    help="Take M, K, U, the law of the update times and the cost of communication from "
+    "a run, as measured; -K, -U and --comm win.",
+)
+@click.option(
+    "-M", "--workers", type=int, help="M, workers, up to 10000. [required, or --from]"
+)
 @click.option(
     "-K",
     "--wait-for",
@@ -24,18 +35,15 @@ _DELAY = (
     "-U",
     "--target-updates",
     type=int,
-    default=10,
     help="U, local updates each of them must complete. [default: 10]",
 )
-@click.option("--delay", default="none", help=f"{_DELAY} [default: none]")
+@click.option("--delay", help=f"{_DELAY} [default: none]")
 @click.option(
     "--compute",
-    default="0",
     help="Constant time that an update takes beside its delay. [default: 0]",
 )
 @click.option(
     "--comm",
-    default="0",
     help="Cost of communication a round: 5ms | a law, exponential:mean=5ms | "
     "serial:upload=1ms, uploads one after another. [default: 0]",
 )
@@ -47,7 +55,7 @@ _DELAY = (
     "repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def predict(as_json: bool, **options: Any) -> None:
+def predict(run_file: Path | None, as_json: bool, **options: Any) -> None:
     """Predict rounds of all schemes from the law of the update times.
 
     Nothing is run: expected time of a round, its standard deviation, updates of a
@@ -56,9 +64,14 @@ def predict(as_json: bool, **options: Any) -> None:
     from rich.console import Console
 
     from stsyn_mpi.analysis.theory.request import answer, read_request
+    from stsyn_mpi.analysis.theory.run_request import read_run_request
     from stsyn_mpi.analysis.theory_table import answer_json, print_answer
 
-    result = answer(read_request(**options))
+    if run_file is None:
+        request = read_request(**options)
+    else:
+        request = read_run_request(run_file, **options)
+    result = answer(request)
     if as_json:
         click.echo(answer_json(result))
     else:

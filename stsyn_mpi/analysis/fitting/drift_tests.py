@@ -22,6 +22,7 @@ from stsyn_mpi.analysis.fitting.update_grid import UpdateGrid
 
 LEAST_CHANGE = 1.05
 """Ratio of late to early times, or its inverse, below which it hardly matters."""
+_NOTHING = 1e-9
 
 
 def find_drift(grid: UpdateGrid, spells: float = 1.0) -> ViolationTest:
@@ -36,11 +37,13 @@ def find_drift(grid: UpdateGrid, spells: float = 1.0) -> ViolationTest:
     """
     gain = np.where(grid.is_whole, grid.totals.sum(axis=1), 0.0)
     expected = np.where(grid.is_whole, grid.total(grid.expected).sum(axis=1), 0.0)
-    if grid.is_whole.sum() < LEAST_ROWS or not (gain**2).sum() > 0:
+    if grid.is_whole.sum() < LEAST_ROWS or np.abs(gain).max() < _NOTHING:
         return untold("drift", "There are too few whole rounds, or all take the same.")
     clock = np.cumsum(expected) / expected.sum()
     # Rounds that are left out leave a rest.
     gain = gain - expected * (gain.sum() / expected.sum())
+    if np.abs(gain).max() < _NOTHING:
+        return untold("drift", "All rounds are alike.")
     bridge, p_bridge = _bridge(gain, spells)
     trend, p_trend = _trend(gain, clock - expected / expected.sum() / 2, spells)
     p = min(1.0, 2 * min(p_bridge, p_trend))
@@ -70,7 +73,7 @@ def _trend(gain: np.ndarray, clock: np.ndarray, spells: float) -> tuple[float, f
 
     weighted = (clock - 0.5) * gain
     t = float(weighted.sum() / np.sqrt(spells * (weighted @ weighted)))
-    return t, float(2 * stdtr(np.count_nonzero(gain) - 2, -abs(t)))
+    return t, float(2 * stdtr(max(1, np.count_nonzero(gain) - 2), -abs(t)))
 
 
 def _change(grid: UpdateGrid, split: int) -> tuple[float, str]:

@@ -9,8 +9,8 @@ from stsyn_mpi.analysis.fitting.fitted_law import CONSTANT, FittedLaw
 from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors
 from stsyn_mpi.analysis.words import counted
 
-_POOR = 0.05
-"""Distance from which on no law is called a good fit."""
+_POOR, _FAR = 0.05, 0.1
+"""Distances from which on no law is called a good fit, and none is used to predict."""
 _UNSEEN = 0.05
 """Share of a law that was never seen, from which on it is worth a word."""
 _MOST_NAMES = 5
@@ -34,6 +34,11 @@ def fit_words(
     parts += _of_workers(found, is_constant=laws[0].name == CONSTANT)
     parts += _of_laws(laws, seen)
     return " ".join(parts)
+
+
+def is_far(law: FittedLaw | None) -> bool:
+    """Tell whether a law is too far from the measured times to predict by."""
+    return law is None or law.distance > _FAR
 
 
 def _counts(n_known: int, n_cut: int, *, is_per_round: bool) -> str:
@@ -70,13 +75,13 @@ def _of_laws(laws: Sequence[FittedLaw], seen: float) -> Iterator[str]:
             f"The best law, {first.name}, has an infinite mean and is not used to "
             "predict."
         )
-    if best is None:
-        yield "No law has a mean that a prediction could use."
-    elif best.distance > _POOR:
+    if best is not None and best.distance > _POOR:
         yield (
             f"No law fits closely: the best is {best.distance:.2g} off the measured "
             "distribution function."
         )
+    if is_far(best):
+        yield "Predictions use the measured times themselves."
     if 1 - seen > _UNSEEN:
         yield (
             f"The longest {1 - seen:.0%} of update times were hardly ever seen to "

@@ -16,7 +16,10 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulation.delays import parse_delay
 
 EMPIRICAL, CONSTANT = "empirical", "constant"
-_MOST_POINTS = 257
+_MOST_STEPS, _FAR_STEPS = 768, 256
+"""Steps of a curve that are kept, at equal ranks and far out."""
+_ROUNDING = 1e-12
+_UNSEEN = 0.05
 _Z = 1.959963984540054
 
 
@@ -51,7 +54,7 @@ class FittedLaw:
     theta : tuple of float
         Parameters as the family has them.
     points : tuple of (float, float)
-        Of the empirical law, probabilities and times (s), both rising.
+        Of the empirical law, the probabilities up to its times (s), both rising.
     """
 
     name: str
@@ -69,15 +72,13 @@ class FittedLaw:
     points: tuple[tuple[float, float], ...] = ()
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
-        """Return the times (s) that are exceeded with probability 1 - ``u``.
-
-        Of the empirical law NaN beyond what was seen.
-        """
+        """Return the times (s) that are exceeded with probability 1 - ``u``."""
         if self.name == CONSTANT:
             return np.full(np.shape(u), self.mean_s)
         if self.name == EMPIRICAL:
             known, seconds = np.array(self.points).T
-            return np.asarray(np.interp(u, known, seconds, right=np.nan))
+            place = np.searchsorted(known, np.asarray(u) - _ROUNDING)
+            return np.asarray(seconds[np.minimum(place, len(seconds) - 1)])
         return FAMILIES[self.name].quantile(np.array(self.theta), np.asarray(u))
 
 
@@ -127,7 +128,8 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
 
     Its mean takes what outlived the longest completed time for one mean longer than
     the longest of all, as `stsyn_mpi.analysis.theory.kaplan_meier` does. Its error is
-    that of Greenwood's formula.
+    that of Greenwood's formula; where more than 5 % was hardly ever seen to its end,
+    the interval has no upper end.
     """
     outlives = times.survival()
     weights = -np.diff(outlives, prepend=1.0)
@@ -136,15 +138,33 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
     beyond = last + seen / float(weights.sum())
     mean = seen + float(outlives[-1]) * beyond
     error = _greenwood(times, outlives, beyond)
-    mass = (np.cumsum(weights) - weights / 2)[: times.n_sure]
-    at = np.unique(np.linspace(0, len(mass) - 1, _MOST_POINTS).astype(np.int64))
-    points = tuple(
-        zip(mass[at].tolist(), times.done_s[at].tolist(), strict=True),
-    )
-    known = {"mean": (max(0.0, mean - _Z * error), mean + _Z * error)}
+    points = _points(weights, times, beyond)
+    is_seen = outlives[times.n_sure - 1] <= _UNSEEN
+    high = mean + _Z * error if is_seen else math.inf
+    known = {"mean": (max(0.0, mean - _Z * error), high)}
     nan = math.nan
     return FittedLaw(
         EMPIRICAL, {}, mean, error, nan, 0, nan, 0.0, None, known, "", points=points
+    )
+
+
+def _points(
+    weights: np.ndarray, times: CensoredTimes, beyond_s: float
+) -> tuple[tuple[float, float], ...]:
+    """Return the steps of a curve, those close to each other as one of their mean."""
+    mass = np.cumsum(weights)
+    wanted = np.concatenate(
+        [np.linspace(0.0, 1.0, _MOST_STEPS), 1 - np.geomspace(1e-6, 1.0, _FAR_STEPS)]
+    )
+    group = np.searchsorted(np.unique(wanted), mass - weights / 2)
+    share = np.bincount(group, weights)
+    total = np.bincount(group, weights * times.done_s)
+    known = share > 0
+    seconds = np.append(total[known] / share[known], beyond_s)
+    reached = np.append(np.cumsum(share[known]), 1.0)
+    n_steps = len(reached) - (reached[-2] >= 1.0 - 1e-12)
+    return tuple(
+        zip(reached[:n_steps].tolist(), seconds[:n_steps].tolist(), strict=True)
     )
 
 
@@ -161,12 +181,14 @@ def _delay(name: str, mean_s: float, named: Mapping[str, float]) -> str:
     """Return a law as users write it, empty where it is out of their range."""
     if not math.isfinite(mean_s):
         return ""
-    parts = [f"{name}:mean={duration_text(mean_s)}"]
+    # What is left of a mean beside the shift may be small.
+    digits = 7 if "shift" in named else 4
+    parts = [f"{name}:mean={duration_text(mean_s, digits)}"]
     for key, value in named.items():
         if key == "shift":
-            parts.append(f"shift={duration_text(min(value, mean_s))}")
+            parts.append(f"shift={duration_text(min(value, mean_s), digits)}")
         elif key != "x_min":
-            parts.append(f"{key}={value:.6g}")
+            parts.append(f"{key}={value:.4g}")
     text = ",".join(parts)
     try:
         parse_delay(text, 0, None)
@@ -175,8 +197,10 @@ def _delay(name: str, mean_s: float, named: Mapping[str, float]) -> str:
     return text
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration as options take it, to six digits."""
+def duration_text(seconds: float, digits: int = 4) -> str:
+    """Return a duration as options take it."""
     if seconds >= 1 or seconds < 1e-6:
-        return f"{seconds:.6g}s"
-    return f"{seconds * 1e3:.6g}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.6g}us"
+        return f"{seconds:.{digits}g}s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.{digits}g}ms"
+    return f"{seconds * 1e6:.{digits}g}us"

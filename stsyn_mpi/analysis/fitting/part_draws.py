@@ -14,6 +14,8 @@ from stsyn_mpi.errors import InputError
 
 _FEWEST = 20
 """Completed updates, or draws of rounds, that a law can be fitted to."""
+_SHORTEST_S = 1e-12
+"""No clock tells a shorter time from none."""
 _EQUAL = 2e-7
 """Times that differ by no more than this share are one time and rounding."""
 _FEW = 0.05
@@ -39,7 +41,7 @@ def draws_of(updates: UpdateTimes, part: str) -> Draws:
     seconds, is_censored = updates.seconds(part), updates.censored(part)
     if not seconds.any():
         raise InputError(_NONE[part])
-    is_odd = ~is_censored & (seconds <= 0)
+    is_odd = ~is_censored & (seconds <= _SHORTEST_S)
     if is_odd.any():
         at = int(np.argmax(is_odd))
         raise InputError(
@@ -49,7 +51,7 @@ def draws_of(updates: UpdateTimes, part: str) -> Draws:
         )
     # One that was cut as it began tells nothing. And rounding to the digits of a
     # float32 makes times equal that differ by rounding.
-    told = seconds > 0
+    told = seconds > _SHORTEST_S
     seconds = seconds[told].astype(np.float32).astype(np.float64)
     return Draws(updates.worker[told], updates.round[told], seconds, is_censored[told])
 
@@ -97,12 +99,13 @@ def constant_times(draws: Draws, n_workers: int) -> Constant | None:
     has_any = most > 0
     if not (most[has_any] <= least[has_any] * (1 + _EQUAL)).all():
         return None
-    if known.sum() < 2 * has_any.sum():
+    is_one = most[has_any].max() <= least[has_any].min() * (1 + _EQUAL)
+    if known.sum() < 2 * has_any.sum() and not is_one:
         return None
     own = least[draws.worker]
     n_longer = int((~known & (draws.seconds >= own * (1 - _EQUAL))).sum())
     if n_longer > _FEW * len(known):
-        if most[has_any].max() > least[has_any].min() * (1 + _EQUAL):
+        if not is_one:
             return None
         raise InputError(
             f"all completed updates took {time_words(float(most.max()))}, and "

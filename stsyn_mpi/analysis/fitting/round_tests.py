@@ -24,6 +24,10 @@ LEAST_CORRELATION = 0.01
 """Correlation below which rounds hardly notice."""
 _LEAST_PAIRS = 20
 _NAME = "round"
+_AT_STEPS = (
+    "Update times come in steps and rounds close at such a step, so which updates of a "
+    "round belong together cannot be told."
+)
 
 
 def compare_own_updates(grid: UpdateGrid) -> ViolationTest:
@@ -32,6 +36,8 @@ def compare_own_updates(grid: UpdateGrid) -> ViolationTest:
     Within a round as with ``scope=per-round``; from one round to the next as where
     slow spells last. Both are looked at, and the p value is that of both together.
     """
+    if grid.is_cut_at_steps:
+        return untold(_NAME, _AT_STEPS)
     found = [_within_rounds(grid), _from_round_to_round(grid)]
     told = [one for one in found if one is not None]
     if not told:
@@ -80,6 +86,8 @@ def _from_round_to_round(grid: UpdateGrid) -> tuple[float, float, float, str] | 
 
 def compare_workers_of_a_round(grid: UpdateGrid) -> ViolationTest:
     """Test whether the workers of a round are slow independently of each other."""
+    if grid.is_cut_at_steps:
+        return untold("shared", _AT_STEPS)
     totals = grid.totals[grid.is_whole]
     n_rounds = len(totals)
     squares = (totals**2).sum(axis=1)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 import numpy as np
 
 from stsyn_mpi.analysis.fitting.censored_times import censored_times
 from stsyn_mpi.analysis.fitting.families import FAMILIES
-from stsyn_mpi.analysis.fitting.fit_words import fit_words
+from stsyn_mpi.analysis.fitting.fit_words import fit_words, is_far
 from stsyn_mpi.analysis.fitting.fitted_law import (
+    EMPIRICAL,
     FittedLaw,
     constant_law,
     empirical_law,
@@ -31,10 +33,12 @@ from stsyn_mpi.analysis.fitting.round_draws import (
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes, update_times
 from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors, worker_factors
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
-from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
+from stsyn_mpi.analysis.theory.lattice_law import LatticeLaw
+from stsyn_mpi.analysis.theory.update_laws import PerRoundLaw, UpdateLaw
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
+_EQUAL = 1e-6
 PER_UPDATE, PER_ROUND = "per-update", "per-round"
 
 
@@ -85,17 +89,28 @@ class RunFit:
         return next((law for law in self.laws if law.delay), None)
 
     @property
+    def uses_measured(self) -> bool:
+        """Whether theory is given the measured times: no law is close to them."""
+        return self.laws[-1].name == EMPIRICAL and is_far(self.best)
+
+    @property
     def update_laws(self) -> Sequence[UpdateLaw]:
         """The law of each worker's updates for the theory, with the time between them.
 
-        Raises
-        ------
-        InputError
-            If no law has a finite mean.
+        The best law that ``--delay`` takes; if it is far off, that of the measured
+        times.
         """
-        if not self.delay:
-            raise InputError("no law with a finite mean fits the update times")
-        return worker_laws(self.delay, len(self.worker_factors), self.between_s)
+        if not self.uses_measured:
+            return worker_laws(self.delay, len(self.worker_factors), self.between_s)
+        make = cache(self._measured_law)
+        return [make(factor) for factor in self.worker_factors]
+
+    def _measured_law(self, factor: float) -> UpdateLaw:
+        reached, seconds = np.array(self.laws[-1].points).T
+        own = factor * seconds + self.between_s
+        weights = np.diff(reached, prepend=0.0)
+        law = LatticeLaw(own, weights, float(own @ weights))
+        return PerRoundLaw(law) if self.scope == PER_ROUND else law
 
 
 def fit_run(run: Run, part: str = "together") -> RunFit:
@@ -125,6 +140,12 @@ def fit_run(run: Run, part: str = "together") -> RunFit:
 
 def fit_updates(updates: UpdateTimes, part: str = "together") -> RunFit:
     """Fit laws to update times; see `fit_run`."""
+    # Numbers of a damaged file may be as large as they like.
+    with np.errstate(all="ignore"):
+        return _fit_updates(updates, part)
+
+
+def _fit_updates(updates: UpdateTimes, part: str) -> RunFit:
     draws = draws_of(updates, part)
     check_number(draws, part)
     found = constant_times(draws, updates.n_workers)
@@ -138,6 +159,11 @@ def fit_updates(updates: UpdateTimes, part: str = "together") -> RunFit:
     factors = worker_factors(draws, updates.n_workers)
     scaled = draws.seconds / factors.factors[draws.worker]
     times = censored_times(scaled, draws.is_censored)
+    if times.done_s[-1] <= times.done_s[0] * (1 + _EQUAL):
+        raise InputError(
+            "all completed updates took one time, over their workers' factors: no law "
+            "can be told from that"
+        )
     laws = sorted((fit_law(f, times) for f in FAMILIES.values()), key=_criterion)
     seen = 1.0 - float(times.survival()[times.n_sure - 1])
     every = (*laws, empirical_law(times))

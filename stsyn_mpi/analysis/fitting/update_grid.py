@@ -21,6 +21,10 @@ from stsyn_mpi.analysis.fitting.hazards import CumulativeHazard, time_ratios
 _MOST_UPDATES = 1 << 19
 _MOST_CELLS = 1 << 22
 _MOST_RATIOS = 1 << 17
+_LEAST_ROWS = 32
+_LEAST_LOOKED_AT = 4
+_SAME = 1e-9
+_FEW = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,21 @@ class UpdateGrid:
         """The residual of each update, float64 (n,)."""
         residual: np.ndarray = self.is_completed - self.expected
         return residual
+
+    @cached_property
+    def is_cut_at_steps(self) -> bool:
+        """Whether updates were cut at the very ages at which others were completed.
+
+        As where a law has few values, under a virtual clock: nobody knows then whether
+        they would have been completed there. Of time that is measured there is none.
+        """
+        ages, n = np.unique(self.seconds[self.is_completed], return_counts=True)
+        steps, cut = ages[n > 1], self.seconds[~self.is_completed]
+        if not len(steps) or not len(cut):
+            return False
+        first = np.searchsorted(steps, cut * (1 - _SAME))
+        is_at = steps[np.minimum(first, len(steps) - 1)] <= cut * (1 + _SAME)
+        return bool((is_at & (first < len(steps))).mean() > _FEW)
 
     @cached_property
     def is_there(self) -> np.ndarray:
@@ -136,18 +155,30 @@ def make_grid(
         first = np.searchsorted(worker[heads], np.arange(n_workers))
         row = visit - first[worker]
         rounds = np.arange(int(row.max()) + 1)
+    place = np.arange(len(worker)) - heads[visit]
     grid = UpdateGrid(
         len(rounds),
         n_workers,
         row.astype(np.int64),
         worker,
-        np.arange(len(worker)) - heads[visit],
+        place,
         seconds,
         is_completed,
         np.ones(len(rounds), dtype=bool),
         rounds,
     )
-    return _thinned(grid)
+    return _thinned(grid.only(place < _most_of_a_round(place[heads[1:] - 1])))
+
+
+def _most_of_a_round(last_place: np.ndarray) -> int:
+    """Return how many updates of a worker in a round are looked at.
+
+    Twice as many as usual. Who draws once a round, and close to nothing, does updates
+    without end, and would be all that sums tell. To stop looking is to stop, so what
+    is known of residuals holds.
+    """
+    usual = np.median(last_place + 1) if len(last_place) else 1
+    return max(_LEAST_LOOKED_AT, 2 * int(usual))
 
 
 def _thinned(grid: UpdateGrid) -> UpdateGrid:
@@ -156,9 +187,10 @@ def _thinned(grid: UpdateGrid) -> UpdateGrid:
         grid.n_rows * _MOST_UPDATES // max(len(grid.row), 1),
         _MOST_CELLS // grid.n_workers,
     )
+    most = max(most, _LEAST_ROWS)
     if most >= grid.n_rows:
         return grid
-    rows = np.unique(np.linspace(0, grid.n_rows - 1, max(most, 2)).astype(np.int64))
+    rows = np.unique(np.linspace(0, grid.n_rows - 1, most).astype(np.int64))
     place = np.full(grid.n_rows, -1)
     place[rows] = np.arange(len(rows))
     kept = grid.only(place[grid.row] >= 0)

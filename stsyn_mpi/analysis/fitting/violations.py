@@ -120,7 +120,7 @@ def judge_updates(
             f"Too few rounds to tell: {grid.n_rows}, and {LEAST_ROWS} are needed."
         )
     if n_done is not None:
-        grid = replace(grid, is_whole=_is_whole(grid, n_done))
+        grid = replace(grid, is_whole=_is_whole(grid, times, n_done))
     return _judge(grid)
 
 
@@ -141,9 +141,11 @@ def _judge(grid: UpdateGrid) -> Violations:
     return Violations(tests, summary_words(tests, spells))
 
 
-def _is_whole(grid: UpdateGrid, n_done: np.ndarray) -> np.ndarray:
-    """Whether the grid has all updates that the round table counts, bool (n_rows,)."""
-    found = np.bincount(grid.row, grid.is_completed, grid.n_rows)
+def _is_whole(grid: UpdateGrid, times: UpdateTimes, n_done: np.ndarray) -> np.ndarray:
+    """Whether all updates that the round table counts are known, bool (n_rows,)."""
+    rounds, index = np.unique(times.round, return_inverse=True)
+    found = np.bincount(index, times.is_completed, len(rounds))
+    found = found[np.searchsorted(rounds, grid.round_of_row)]
     inside = (grid.round_of_row >= 0) & (grid.round_of_row < len(n_done))
     counted = n_done[np.where(inside, grid.round_of_row, 0)]
     whole: np.ndarray = inside & (found >= counted)

@@ -13,10 +13,12 @@ SIGNIFICANCE = 1e-3
 """Of a difference between workers: one run in a thousand shows one by chance."""
 _N_BLOCKS = 16
 _FEWEST_BLOCKS = 4
+_ENOUGH = 20
+"""Completed draws expected of a worker that may stand out by itself."""
 _MOST_CELLS = 1 << 17
 _MOST_STEPS, _LONGEST_STEP, _CLOSE = 12, 0.5, 1e-4
-_ALIKE, _MOST_GROUPS = 3.0, 16
-"""Standard errors within which workers are taken to be alike, and groups of them."""
+_STRAYS, _MOST_GROUPS = 0.05, 16
+"""Workers that stray by chance from those they are like, of all; groups of workers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,29 +71,41 @@ def worker_factors(draws: Draws, n_workers: int) -> WorkerFactors:
 
 def _log_rank(draws: Draws, n_workers: int) -> tuple[float, float]:
     """Return the p-value of no differences, and the dispersion from block to block."""
-    from scipy.special import chdtrc, fdtrc
+    from scipy.special import fdtrc
 
     place = draws.worker * _N_BLOCKS + _blocks(draws.round)
-    size = n_workers * _N_BLOCKS
     shape = (n_workers, _N_BLOCKS)
+    size = n_workers * _N_BLOCKS
     found = np.bincount(place[~draws.is_censored], minlength=size).reshape(shape)
     expected = np.bincount(place, _hazards(draws), minlength=size).reshape(shape)
     own = expected.sum(axis=1)
     known = own > 0
-    excess = found.sum(axis=1)[known] - own[known]
     n_free = int(known.sum()) - 1
-    total = float((excess**2 / own[known]).sum())
-    filled = expected > 0
-    n_left = int(filled.sum()) - int(known.sum())
     if n_free < 1:
         return 1.0, 1.0
+    squares = (found.sum(axis=1)[known] - own[known]) ** 2 / own[known]
+    dispersion, n_left = _dispersion(found[known], expected[known])
+    of_all = fdtrc(n_free, n_left, squares.sum() / n_free / dispersion)
+    # One of many that is slow drowns in the sum; it may stand out by itself.
+    largest = squares.max(initial=0.0, where=own[known] >= _ENOUGH)
+    of_one = (n_free + 1) * fdtrc(1, n_left, largest / dispersion)
+    return float(min(1.0, 2 * min(of_all, of_one))), dispersion
+
+
+def _dispersion(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """Return how much workers vary between blocks, 1 by chance, and from how many.
+
+    At the pace that each has over the run; blocks and workers that say nothing left
+    out.
+    """
+    filled = expected > 0
+    n_left = int(filled.sum()) - len(found)
     if filled.any(axis=0).sum() < _FEWEST_BLOCKS or n_left < 1:
-        return float(chdtrc(n_free, total)), 1.0
-    pace = np.where(known, found.sum(axis=1) / np.where(known, own, 1.0), 0.0)
+        return 1.0, np.inf
+    pace = found.sum(axis=1) / expected.sum(axis=1)
     rest = found - expected * pace[:, np.newaxis]
     spread = float((rest[filled] ** 2 / expected[filled]).sum()) / n_left
-    dispersion = max(1.0, spread)
-    return float(fdtrc(n_free, n_left, total / n_free / dispersion)), dispersion
+    return max(1.0, spread), float(n_left)
 
 
 def _blocks(rounds: np.ndarray) -> np.ndarray:
@@ -114,12 +128,16 @@ def _put_together(
     logs: np.ndarray, errors: np.ndarray, there: np.ndarray
 ) -> np.ndarray:
     """Give workers one factor that do not differ: the largest such group first."""
+    from scipy.special import ndtri
+
     logs, left = logs.copy(), there.copy()
+    # Three standard errors of 20 workers; of many more, some stray farther by chance.
+    alike = ndtri(1 - _STRAYS / (2 * max(2, int(there.sum()))))
     for _ in range(_MOST_GROUPS):
         order = np.flatnonzero(left)[np.argsort(logs[left])]
         if len(order) < 2:
             break
-        own, wide = logs[order], _ALIKE * errors[order]
+        own, wide = logs[order], alike * errors[order]
         first = np.searchsorted(own, own - wide)
         last = np.searchsorted(own, own + wide, side="right")
         largest = int(np.argmax(last - first))

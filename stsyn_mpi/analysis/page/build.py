@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from stsyn_mpi._version import __version__
+from stsyn_mpi.analysis.fit_plot import can_draw
 from stsyn_mpi.analysis.page.assumptions import assumptions_part
 from stsyn_mpi.analysis.page.comparison import comparison_part
 from stsyn_mpi.analysis.page.elements import escaped, figure, heading, paragraph
@@ -16,6 +17,7 @@ from stsyn_mpi.analysis.page.facts import (
     summary_part,
 )
 from stsyn_mpi.analysis.page.findings import prediction_part, stragglers_part
+from stsyn_mpi.analysis.page.fitting import fit_part
 from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.run_report import RunReport
 from stsyn_mpi.analysis.words import counted
@@ -24,6 +26,7 @@ _CHAPTERS = {
     "round-anatomy": "Where a round's time goes",
     "updates-per-worker": "Updates of each worker",
     "arrival-order": "Order of arrival",
+    "update-times": "Update times",
     "gantt": "Rounds, worker by worker",
 }
 
@@ -94,10 +97,14 @@ def _own(report: RunReport, level: int) -> Iterator[str]:
             chapter = following
             yield heading(_CHAPTERS[chapter], level)
         yield figure(picture)
+        if chapter == "update-times":
+            yield fit_part(report.summary.fit)
     if report.gantt_note:
         yield "" if chapter == "gantt" else heading(_CHAPTERS["gantt"], level)
         yield paragraph(report.gantt_note)
     summary = report.summary
+    if not can_draw(summary.fit):
+        yield heading(_CHAPTERS["update-times"], level) + fit_part(summary.fit)
     yield heading("Stragglers", level) + stragglers_part(summary.stragglers)
     yield heading("Predicted and measured", level)
     yield prediction_part(summary.prediction)

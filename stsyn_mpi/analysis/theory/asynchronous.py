@@ -35,7 +35,9 @@ def _draw_k_async(terms: Terms) -> tuple[float, float, int]:
     """Draw rounds of which only the K first restart; the cost is part of a cycle."""
     crowd, k, n = terms.crowd, terms.wait_for, terms.crowd.n_workers
     rng = np.random.default_rng(0)
-    group = np.repeat(np.arange(len(crowd.laws)), crowd.counts)
+    group = np.repeat(
+        np.arange(len(crowd.laws)), np.array(crowd.counts, dtype=np.int64)
+    )
     n_rounds = max(200, min(_DRAWN_ROUNDS, _DRAWN_UPDATES // n))
     ends = _cycles(terms, group, rng)
     closes = np.empty(n_rounds)

@@ -48,7 +48,7 @@ class KthUpdate(Moment):
         """Return P(tau <= t), t in s."""
         total = np.ones((len(t), 1))
         for law, count in zip(self._crowd.laws, self._crowd.counts, strict=True):
-            total = self._multiply(total, self._power(self._counts(law, t), count))
+            total = self._multiply(total, self._power(self._counts(law, t), int(count)))
         value = 1 - total.sum(axis=1)
         return np.asarray(np.minimum(np.maximum(value, 0.0), 1.0))
 

@@ -38,17 +38,20 @@ class Crowd:
     ----------
     laws : sequence of UpdateLaw
         One of each group.
-    counts : sequence of int
-        Its workers.
+    counts : sequence of float
+        Its workers, whole but where groups stand for many kinds.
+    members : sequence of UpdateLaw
+        The law of each worker, where groups put different ones together.
     """
 
     laws: Sequence[UpdateLaw]
-    counts: Sequence[int]
+    counts: Sequence[float]
+    members: Sequence[UpdateLaw] = ()
 
     @property
     def n_workers(self) -> int:
         """M."""
-        return sum(self.counts)
+        return round(sum(self.counts))
 
     @property
     def accuracy(self) -> float:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stsyn_mpi.analysis.theory.inversion import at_least_by_inversion
+
 _SHORT = 32
 
 
 def at_least(
-    wait_for: int, counts: Sequence[int], probabilities: np.ndarray
+    wait_for: int, counts: Sequence[float], probabilities: np.ndarray
 ) -> np.ndarray:
     """Return the probability that ``wait_for`` workers or more succeed.
 
@@ -19,8 +21,8 @@ def at_least(
     ----------
     wait_for : int
         K.
-    counts : sequence of int
-        Workers in each group.
+    counts : sequence of float
+        Workers in each group, not whole where groups stand for many kinds.
     probabilities : numpy.ndarray
         The probability of success of each worker of a group, at each of several
         times; float64, shape (n_groups, n_times).
@@ -33,7 +35,7 @@ def at_least(
         are multiplied, as far as the terms that are needed: those of K - 1 successes
         or of M - K failures, whichever are fewer.
     """
-    n_workers = sum(counts)
+    n_workers = round(sum(counts))
     n_times = probabilities.shape[1]
     if wait_for <= 0:
         return np.ones(n_times)
@@ -45,11 +47,15 @@ def at_least(
 
         value = betainc(wait_for, n_workers - wait_for + 1, probabilities[0])
         return value
+    if any(count != int(count) for count in counts):
+        value = at_least_by_inversion(wait_for, np.array(counts), probabilities)
+        return np.asarray(np.minimum(np.maximum(value, 0.0), 1.0))
+    whole = [int(count) for count in counts]
     n_failures = n_workers - wait_for
     if wait_for - 1 < n_failures:
-        value = 1 - _few(wait_for, counts, probabilities).sum(axis=1)
+        value = 1 - _few(wait_for, whole, probabilities).sum(axis=1)
     else:
-        value = _few(n_failures + 1, counts, 1 - probabilities).sum(axis=1)
+        value = _few(n_failures + 1, whole, 1 - probabilities).sum(axis=1)
     return np.asarray(np.minimum(np.maximum(value, 0.0), 1.0))
 
 

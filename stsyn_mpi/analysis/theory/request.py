@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost, parse_cost
@@ -15,6 +15,7 @@ from stsyn_mpi.spec import parse_duration
 from stsyn_mpi.strategies.terms import WaitFor
 
 MOST_WORKERS, MOST_UPDATES = 10_000, 10_000
+DEFAULT_UPDATES = 10
 _MOST_CELLS = 400
 
 
@@ -24,6 +25,26 @@ class Grid:
 
     wait_for: tuple[int, ...]
     target_updates: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that a request was read from.
+
+    Attributes
+    ----------
+    path : str
+        Its file.
+    sources : dict
+        Of ``workers``, ``wait_for``, ``target_updates``, ``delay`` and ``comm`` where
+        they come from: ``run``, ``option`` or ``default``.
+    notes : tuple of str
+        What else there is to know, in sentences.
+    """
+
+    path: str
+    sources: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,8 @@ class Request:
         What ``comm`` says.
     grid : Grid or None
         What else to combine.
+    origin : Origin or None
+        The run that it was read from, if any.
     """
 
     n_workers: int
@@ -57,6 +80,7 @@ class Request:
     laws: Sequence[UpdateLaw]
     cost: CommunicationCost
     grid: Grid | None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -82,13 +106,13 @@ class Answer:
 def read_request(
     workers: int | None,
     wait_for: int | None,
-    target_updates: int,
-    delay: str,
-    compute: str,
-    comm: str,
+    target_updates: int | None,
+    delay: str | None,
+    compute: str | None,
+    comm: str | None,
     grid: Sequence[str],
 ) -> Request:
-    """Check options as users write them.
+    """Check options as users write them; None where they say nothing.
 
     Raises
     ------
@@ -98,11 +122,9 @@ def read_request(
     if workers is None:
         raise InputError("--workers is missing: say how many there are, as in -M 20")
     _check("--workers", workers, MOST_WORKERS)
-    _check("--target-updates", target_updates, MOST_UPDATES)
-    if wait_for is None:
-        wait_for = WaitFor.FASTEST.in_force(None, workers)
-    _check_wait_for("--wait-for", wait_for, workers)
-    compute_s = parse_duration(compute, "--compute")
+    wait_for, target_updates = read_sizes(wait_for, target_updates, workers)
+    delay, comm = delay or "none", comm or "0"
+    compute_s = parse_duration(compute or "0", "--compute")
     return Request(
         workers,
         wait_for,
@@ -112,8 +134,26 @@ def read_request(
         comm,
         worker_laws(delay, workers, compute_s),
         parse_cost(comm),
-        _read_grid(grid, workers, wait_for, target_updates),
+        read_grid(grid, workers, wait_for, target_updates),
     )
+
+
+def read_sizes(
+    wait_for: int | None, target_updates: int | None, n_workers: int
+) -> tuple[int, int]:
+    """Check K and U, and return them: half of M and 10 where nothing is said.
+
+    Raises
+    ------
+    InputError
+        Naming the one that does not fit, and what is allowed.
+    """
+    u = DEFAULT_UPDATES if target_updates is None else target_updates
+    _check("--target-updates", u, MOST_UPDATES)
+    if wait_for is None:
+        wait_for = WaitFor.FASTEST.in_force(None, n_workers)
+    _check_wait_for("--wait-for", wait_for, n_workers)
+    return wait_for, u
 
 
 def _check(option: str, value: int, most: int) -> None:
@@ -133,9 +173,16 @@ def _check_wait_for(option: str, value: int, n_workers: int) -> None:
         )
 
 
-def _read_grid(
+def read_grid(
     texts: Sequence[str], n_workers: int, wait_for: int, target_updates: int
 ) -> Grid | None:
+    """Check the values of K and U to combine; None where there are none.
+
+    Raises
+    ------
+    InputError
+        Naming the first that does not fit, and what is allowed.
+    """
     if not texts:
         return None
     values: dict[str, tuple[int, ...]] = {}

@@ -39,10 +39,12 @@ from functools import cached_property
 import numpy as np
 
 from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd
+from stsyn_mpi.analysis.theory.quadrature import few_kinds
 from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 
 _MOST_LAWS, _ALIKE = 200, 0.01
 _MOST_REPRESENTATIVES = 12
+_INTERPOLATED = 6
 
 
 def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
@@ -61,7 +63,16 @@ def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
     groups = [sum(counts[id(law)] for law in own) for own in bins]
     # Of two in the midst, the one and the other by turns.
     midst = [own[(len(own) - n % 2) // 2] for n, own in enumerate(bins)]
-    return Crowd(midst, groups)
+    return Crowd(midst, groups, laws if len(bins) < len(distinct) else ())
+
+
+def condensed(crowd: Crowd, target_updates: int) -> Crowd:
+    """Return a crowd of many different laws as one of few kinds, where that is known.
+
+    Whose counts need not be whole; see `stsyn_mpi.analysis.theory.quadrature`.
+    """
+    kinds = few_kinds(crowd.members, target_updates) if crowd.members else None
+    return crowd if kinds is None else Crowd(*kinds)
 
 
 def _neighbours(laws: Sequence[UpdateLaw]) -> list[list[UpdateLaw]]:
@@ -99,9 +110,10 @@ class Round:
     def __init__(
         self, crowd: Crowd, wait_for: int, target_updates: int, *, goes_on: bool = True
     ) -> None:
-        self.crowd, self.goes_on = crowd, goes_on
+        self.crowd, self.goes_on = condensed(crowd, target_updates), goes_on
         self._k, self._u = wait_for, target_updates
-        self._tau = kth_arrival(crowd, wait_for, target_updates)
+        self._tau = kth_arrival(self.crowd, wait_for, target_updates)
+        self._is_condensed = self.crowd is not crowd
         self._others: dict[tuple[int, int], Arrival] = {}
 
     @property
@@ -154,14 +166,29 @@ class Round:
     def share_with(self, n: int, group: int = 0) -> float:
         """Return P(N_m >= n) of a worker of a group: the law of N_m."""
         law = self.crowd.laws[group]
-        if n <= self._u:
-            return self._of_others(group, self._k).expect(
-                lambda t: _completed(law, n, t)
-            )
-        if not self.goes_on:
+        if n > self._u and not self.goes_on:
             return 0.0
-        others = self._of_others(group, self._k - 1)
-        return others.expect(lambda t: _completed(law, n, t))
+        wait_for = self._k if n <= self._u else self._k - 1
+        return math.fsum(
+            weight * others.expect(lambda t: _completed(law, n, t))
+            for weight, others in self._others_of(group, wait_for)
+        )
+
+    def _others_of(self, group: int, wait_for: int) -> list[tuple[float, Arrival]]:
+        """Return moments of the K-th arrival of all but one worker, and their weights.
+
+        Of a crowd of few kinds in place of many, six kinds are left out in turn: in
+        the logarithm of the mean of who is left out, all is smooth, and little.
+        """
+        if not self._is_condensed:
+            return [(1.0, self._of_others(group, wait_for))]
+        logs = np.log([law.mean for law in self.crowd.laws])
+        angles = np.pi * np.arange(_INTERPOLATED) / (_INTERPOLATED - 1)
+        wanted = logs[0] + (logs[-1] - logs[0]) * (1 - np.cos(angles)) / 2
+        kinds = np.unique(np.abs(logs[:, np.newaxis] - wanted).argmin(axis=0))
+        weights = _lagrange(logs[kinds], logs[group])
+        arrivals = [self._left_out(int(kind), wait_for) for kind in kinds]
+        return list(zip(weights, arrivals, strict=True))
 
     def _updates_of(self, group: int) -> float:
         law = self.crowd.laws[group]
@@ -186,6 +213,9 @@ class Round:
         if n_groups > _MOST_REPRESENTATIVES:
             part = group * _MOST_REPRESENTATIVES // n_groups
             group = (2 * part + 1) * n_groups // (2 * _MOST_REPRESENTATIVES)
+        return self._left_out(group, wait_for)
+
+    def _left_out(self, group: int, wait_for: int) -> Arrival:
         key = (group, wait_for)
         if key not in self._others:
             others = self.crowd.without(group)
@@ -197,6 +227,15 @@ class Round:
             count * value
             for count, value in zip(self.crowd.counts, of_groups, strict=True)
         )
+
+
+def _lagrange(nodes: np.ndarray, x: float) -> list[float]:
+    """Return the weights of values at nodes in the polynomial through them at x."""
+    others = [np.delete(nodes, i) for i in range(len(nodes))]
+    return [
+        float(np.prod((x - rest) / (node - rest)))
+        for node, rest in zip(nodes, others, strict=True)
+    ]
 
 
 def _completed(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_the_page_refers_to_nothing_outside_it(page, source):
 
 def test_every_figure_is_in_it_with_what_it_shows(page):
     images = page.all("img")
-    assert len(images) == 4 + 3 + 3
+    assert len(images) == 4 + 4 + 3
     texts = [image["alt"] for image in images]
     assert len(set(texts)) == len(texts)
     for words in (
@@ -102,6 +102,7 @@ def test_every_figure_is_in_it_with_what_it_shows(page):
         "Parts of the rounds of run; a mean round takes",
         "local updates of 8 workers of run over 40 rounds",
         "in which each of 8 workers of run came in",
+        "Quantiles of fitted laws over those of the update times of run",
         "What workers of run did in round 1, an early one",
     ):
         assert any(words in text for text in texts), words
@@ -207,7 +208,7 @@ def test_runs_are_compared_and_each_has_its_section(run_path, write):
     assert "2 runs compared" in page.text
     assert [a["href"] for a in page.all("a")] == ["#run-0", "#run-1"]
     assert [h["id"] for h in page.all("h2") if "id" in h] == ["run-0", "run-1"]
-    assert len(page.all("img")) == 4 + 2 * (3 + 3)
+    assert len(page.all("img")) == 4 + 2 * (4 + 3)
     assert "Test accuracy of run, other over time" in page.all("img")[0]["alt"]
 
 

@@ -1,0 +1,168 @@
+"""``stsyn-mpi predict --from RUN.h5``: the machine as a run measured it."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from stsyn_mpi.api import simulate
+from stsyn_mpi.cli.main import run as run_command
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    def make(delay="exponential:mean=20ms", strategy="stsyn:K=5,U=10", **options):
+        chosen = {"workers": 20, "rounds": 40, "timing_only": True, **options}
+        out = str(tmp_path / "run.h5")
+        return simulate(strategy=strategy, delay=delay, out=out, force=True, **chosen)
+
+    return make
+
+
+@pytest.fixture
+def predict(capsys):
+    """Predict from a run and return the object; it must be good input."""
+
+    def run(path, *options):
+        arguments = ["predict", "--from", path, *options, "--json"]
+        assert run_command([str(word) for word in arguments]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys):
+    """Return the one line with which a prediction is refused."""
+
+    def run(path, *options):
+        arguments = ["predict", "--from", path, *options]
+        assert run_command([str(word) for word in arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        return captured.err
+
+    return run
+
+
+def test_sizes_law_and_communication_are_those_of_the_run(simulated, predict):
+    path = simulated(network="constant:cost=5ms")
+    found = predict(path)
+    assert (found["workers"], found["wait_for"], found["target_updates"]) == (20, 5, 10)
+    assert set(found["from"]["sources"].values()) == {"run"}
+    assert found["comm"] == "5ms"
+    stsyn = found["strategies"]["stsyn"]
+    assert stsyn["round_time_s"] == pytest.approx(0.02 * 7.5677 + 0.005, rel=0.04)
+    assert stsyn["n_uploaders"] == pytest.approx(19.987, abs=0.02)
+    assert any("cut off" in note for note in found["from"]["notes"])
+
+
+def test_options_win(simulated, predict):
+    found = predict(simulated(), "-K", 2, "-U", 3, "--comm", "1ms", "--grid", "K=1,2")
+    assert (found["wait_for"], found["target_updates"], found["comm"]) == (2, 3, "1ms")
+    sources = found["from"]["sources"]
+    assert {sources[name] for name in ("wait_for", "target_updates", "comm")} == {
+        "option"
+    }
+    assert sources["delay"] == "run"
+    assert found["grid"]["K"] == [1, 2]
+    assert found["grid"]["U"] == [3]
+
+
+def test_a_run_of_another_scheme_foretells_this_one(simulated, predict):
+    """What local SGD measured says how STSyn would go, and the other way round."""
+    options = ("-K", 5, "-U", 10)
+    local = predict(simulated(strategy="local-sgd:U=5", rounds=60), *options)
+    own = predict(simulated(), *options)
+    for found in (local, own):
+        seconds = found["strategies"]["stsyn"]["round_time_s"]
+        assert seconds == pytest.approx(0.02 * 7.5677, rel=0.05)
+
+
+def test_factors_and_scope_are_part_of_it(simulated, predict, capsys):
+    law = "gamma:mean=20ms,shape=4,scope=per-round,factors=15*1/5*3"
+    path = simulated(law, rounds=200)
+    found = predict(path)
+    assert ",scope=per-round,factors=15*" in found["delay"]
+    sizes = ("-M", "20", "-K", "5", "-U", "10")
+    assert run_command(["predict", *sizes, "--delay", law, "--json"]) == 0
+    exact = json.loads(capsys.readouterr().out)
+    for scheme in ("stsyn", "local-sgd", "k-sync"):
+        seconds = found["strategies"][scheme]["round_time_s"]
+        expected = exact["strategies"][scheme]["round_time_s"]
+        assert seconds == pytest.approx(expected, rel=0.05), scheme
+
+
+def test_communication_of_a_real_run_is_what_no_update_explains(simulated, predict):
+    """A model and a report that take 2 ms, and 3 ms from the arrival to the model."""
+    path = simulated()
+    with h5py.File(path, "r+") as file:
+        file.attrs["clock"] = "wall"
+        file["kth_arrival_s"][:] += 0.002
+        n_rounds = len(file["wall_s"])
+        file["wall_s"][:] += 0.005 * np.arange(1, n_rounds + 1)
+    assert predict(path)["comm"] == "5ms"
+
+
+@pytest.mark.parametrize(("strategy", "k"), [("fedbuff:K=3", 10), ("async", 10)])
+def test_k_that_counts_uploads_is_not_taken_over(simulated, predict, strategy, k):
+    found = predict(
+        simulated(strategy=strategy, rounds=200, network="constant:cost=4ms")
+    )
+    assert found["wait_for"] == k
+    assert found["from"]["sources"]["wait_for"] == "default"
+    assert any("half of M" in note for note in found["from"]["notes"])
+    # From a worker's answer to its next model: both ways.
+    assert found["comm"] == "4ms"
+
+
+def test_the_table_says_what_comes_from_where(simulated, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    path = simulated()
+    assert run_command(["predict", "--from", str(path), "-U", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Expected rounds with M=20, K=5, U=5"
+    assert lines[2] == f"from {path}: M, K, update times, communication"
+    assert lines[3] == "as given: U"
+    assert "completed updates" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-M", 4), "leave out -M"),
+        (("--delay", "none"), "leave out --delay"),
+        (("--compute", "1ms"), "leave out --compute"),
+        (("-K", 21), "K <= M = 20, got 21"),
+        (("-U", 0), "--target-updates must be"),
+        (("--comm", "much"), "--comm"),
+        (("--grid", "K=30"), "--grid K"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(simulated, refused, options, words):
+    assert words in refused(simulated(rounds=5), *options)
+
+
+def test_runs_that_tell_nothing_are_one_line(simulated, refused, tmp_path):
+    short = simulated(strategy="k-sync:K=1", rounds=3)
+    assert "3 completed updates known, 20 needed" in refused(short)
+    untold = simulated(record_updates=False)
+    assert "no recorded update" in refused(untold)
+    assert "no such file" in refused(tmp_path / "none.h5").lower()
+    other = tmp_path / "notes.txt"
+    other.write_text("nothing")
+    assert "no HDF5 file" in refused(other)
+
+
+def test_a_law_without_a_mean_predicts_nothing(simulated, predict):
+    path = simulated("pareto:mean=20ms,shape=1.01", rounds=30)
+    with h5py.File(path, "r+") as file:
+        seconds = file["updates/injected_s"][:]
+        file["updates/injected_s"][:] = np.where(
+            seconds > 2e-4, 2e-4 * (seconds / 2e-4) ** 1.5, seconds
+        )
+    found = predict(path)
+    assert "pareto" not in found["delay"]
+    assert any("infinite mean" in note for note in found["from"]["notes"])
