@@ -9,6 +9,11 @@ import numpy as np
 
 from stsyn_mpi.analysis.communication import network_words
 from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost
+from stsyn_mpi.analysis.theory.run_request import (
+    IN_CYCLES,
+    NOTHING_S,
+    communication_s,
+)
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import printable, time_words
 from stsyn_mpi.errors import InputError
@@ -17,15 +22,10 @@ from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.simulation.network import SHARING, parse_network, parse_rate
 from stsyn_mpi.spec import parse_spec
 
-_BY_TARGET = (
-    *("stsyn", "local-sgd", "sync-sgd", "k-fastest", "k-sync"),
-    *("adacomm", "fednova", "flanp"),
-)
-"""Schemes whose rounds close when K workers have their updates."""
+_UNTOLD = ("k-async",)
+"""Schemes with workers that wait for others, and others that go on meanwhile."""
 _FEWEST_ROUNDS = 10
 _STANDARD_ERRORS = 4.0
-_SHORTEST_S = 1e-9
-"""No clock tells shorter times apart."""
 
 
 @dataclass(frozen=True)
@@ -112,38 +112,31 @@ def _model_bytes(run: Run) -> int:
 
 def _measured(run: Run, n_bytes: int) -> Communication:
     name = parse_scheme(str(run.config.get("strategy", ""))).kind.name
-    if name not in _BY_TARGET:
+    if name in _UNTOLD:
         raise InputError(
             f"{run.path}: what messages cost does not show in rounds of {name}: say "
             "it, as in --network constant:cost=5ms"
         )
-    rounds = RegularRounds(run)
-    cost_s, n_rounds = _cost_s(run, rounds)
-    if n_bytes and (link := _serial(run, rounds, cost_s, n_bytes)) is not None:
-        return link
+    try:
+        rounds = RegularRounds(run)
+        cost_s = max(0.0, communication_s(run, rounds, name))
+    except InputError as error:
+        raise InputError(
+            f"{run.path}: what messages cost cannot be measured: {error}: say it, as "
+            "in --network constant:cost=5ms"
+        ) from error
+    if n_bytes and name not in IN_CYCLES:
+        link = _serial(run, rounds, cost_s, n_bytes)
+        if link is not None:
+            return link
+    beside = "an upload" if name in IN_CYCLES else "a round"
     words = (
-        f"A round costs {time_words(cost_s)} beside the updates, mean of {n_rounds:,} "
-        "rounds: the root's time from model to model less that until the K-th worker "
-        "had its updates by its own clock"
+        f"Communication takes {time_words(cost_s)} beside the updates of {beside}, as "
+        f"measured over {int(rounds.regular.sum()):,} rounds"
     )
-    is_free = cost_s < _SHORTEST_S
+    is_free = cost_s < NOTHING_S
     network = "free" if is_free else f"constant:cost={1e3 * cost_s:.6g}ms"
     return Communication(network, words, n_bytes)
-
-
-def _cost_s(run: Run, rounds: RegularRounds) -> tuple[float, int]:
-    """Return what a round takes beside its updates, s, and of how many rounds."""
-    targets = run["worker_target_s"][rounds.regular]
-    targets = np.sort(np.where(targets >= 0, targets, np.inf), axis=1)
-    lasted_s = np.diff(run["wall_s"], prepend=np.nan)[rounds.regular]
-    excess_s = lasted_s - targets[:, rounds.wait_for - 1]
-    known = excess_s[np.isfinite(excess_s)]
-    if not len(known):
-        raise InputError(
-            f"{run.path}: it has no round in which K workers had their updates: say "
-            "what messages cost, as in --network constant:cost=5ms"
-        )
-    return max(0.0, float(known.mean())), len(known)
 
 
 def _serial(

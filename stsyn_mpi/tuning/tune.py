@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
@@ -46,7 +48,8 @@ def tune(request: Request, progress: Progress) -> Advice:
         If it was interrupted.
     """
     check(request)
-    with open_run(request.path) as run:
+    # Numbers of a stranger's file may be beyond all bounds.
+    with np.errstate(all="ignore"), open_run(request.path) as run:
         own, clock = config_of(run), run.clock
         machine = machine_of(run, request.delay, request.network)
         proxy = proxy_of(run, machine, request.data, request.model, request.seed)

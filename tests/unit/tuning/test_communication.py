@@ -61,10 +61,17 @@ def test_a_simulated_run_has_its_own_network_unless_another_is_given(costly):
             communication_of(run, "fre")
 
 
-def test_rounds_without_a_kth_worker_say_nothing_of_messages(as_real):
-    run = as_real("stale", strategy="fedbuff:K=4,U=3")
-    with pytest.raises(InputError, match="does not show in rounds of fedbuff"):
+def test_where_nobody_waits_it_is_the_way_from_upload_to_update(as_real):
+    run = as_real("stale", strategy="fedbuff:K=4,U=3", network="constant:cost=50ms")
+    assert communication_of(run, None).network == "constant:cost=50ms"
+
+
+def test_what_does_not_show_in_a_run_is_asked_for(as_real):
+    run = as_real("halfway", strategy="k-async:K=4")
+    with pytest.raises(InputError, match="does not show in rounds of k-async"):
         communication_of(run, None)
+    with pytest.raises(InputError, match=r"cannot be measured.*--network constant"):
+        communication_of(as_real("one-round", rounds=2), None)
 
 
 def test_models_of_another_size_take_the_time_of_the_runs(as_real):
