@@ -10,6 +10,7 @@ from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
+from stsyn_mpi.simulation.keys import Scope
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.advice import Advice
@@ -76,18 +77,28 @@ def tune(request: Request, progress: Progress) -> Advice:
 
 
 def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
-    """Return what speaks against the advice where the data differ between workers."""
+    """Return what speaks against the advice."""
     config = replace(proxy.common, strategy=label)
+    words: list[str] = []
+    if request.target is None and _draws_once_a_round(config.delay):
+        words.append(
+            "Warning: workers draw once a round, and the very many updates that few of "
+            "them do then count in full: train them, --target"
+        )
     if parse_spec(config.partition).name == "iid":
-        return []
+        return words
     bias = bias_of(config.resolved(config.workers or 0))
-    words = [f"Warning: {bias}"] if bias is not None else []
+    words += [f"Warning: {bias}"] if bias is not None else []
     if request.target is None:
         words.append(
             f"Warning: what an update is worth is for data that are alike, and with "
             f"partition {config.partition} they are not: train them, --target"
         )
     return words
+
+
+def _draws_once_a_round(delay: str) -> bool:
+    return parse_spec(delay, "--delay").parameters.get("scope") == Scope.PER_ROUND
 
 
 def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:

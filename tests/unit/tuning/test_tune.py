@@ -192,6 +192,27 @@ def test_the_terminal_says_what_was_assumed_in_eighty_columns(
     assert "stsyn:K=4,U=5 seed 1: a step in" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"partition": "shards:per_worker=1"}, "for data that are alike"),
+        ({"delay": "gamma:mean=20ms,scope=per-round"}, "workers draw once a round"),
+        (
+            {
+                "delay": "exponential:mean=20ms,factors=7*1/9",
+                "partition": "shards:per_worker=1",
+            },
+            "steers to the data of the fast ones",
+        ),
+    ],
+)
+def test_what_speaks_against_the_advice_is_said(tune, simulated, options, words):
+    path = simulated("-".join(options.values()).replace("/", "-"), **options)
+    few = ("--strategies", "k-fastest:K=4,U=2", "--seeds", 2, "--noise", 2)
+    said = [line for line in tune(path, *few)["assumptions"] if "Warning" in line]
+    assert any(words in line for line in said)
+
+
 def test_a_budget_that_ends_early_is_said(tune, free):
     advice = tune(free, "--budget", "400ms", "--seeds", 50, *FEW[:2])
     assert any("ended the trials early" in line for line in advice["assumptions"])
