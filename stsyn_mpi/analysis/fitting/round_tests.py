@@ -20,7 +20,7 @@ from stsyn_mpi.analysis.fitting.evidence import (
 )
 from stsyn_mpi.analysis.fitting.update_grid import UpdateGrid
 
-LEAST_CORRELATION = 0.01
+LEAST_CORRELATION = 0.02
 """Correlation below which rounds hardly notice."""
 _LEAST_PAIRS = 20
 _NAME = "round"

@@ -21,7 +21,7 @@ from stsyn_mpi.analysis.fitting.hazards import CumulativeHazard, time_ratios
 _MOST_UPDATES = 1 << 19
 _MOST_CELLS = 1 << 22
 _MOST_RATIOS = 1 << 17
-_LEAST_ROWS = 32
+_LEAST_ROWS, _STRETCHES = 32, 16
 _LEAST_LOOKED_AT = 4
 _SAME = 1e-9
 _FEW = 0.01
@@ -182,7 +182,10 @@ def _most_of_a_round(last_place: np.ndarray) -> int:
 
 
 def _thinned(grid: UpdateGrid) -> UpdateGrid:
-    """Keep as many rows as can be looked at in bounded time and memory."""
+    """Keep as many rows as can be looked at in bounded time and memory.
+
+    In stretches all over the run, so that most have their neighbours.
+    """
     most = min(
         grid.n_rows * _MOST_UPDATES // max(len(grid.row), 1),
         _MOST_CELLS // grid.n_workers,
@@ -190,7 +193,9 @@ def _thinned(grid: UpdateGrid) -> UpdateGrid:
     most = max(most, _LEAST_ROWS)
     if most >= grid.n_rows:
         return grid
-    rows = np.unique(np.linspace(0, grid.n_rows - 1, most).astype(np.int64))
+    length = most // _STRETCHES
+    starts = np.linspace(0, grid.n_rows - length, _STRETCHES).astype(np.int64)
+    rows = np.unique(starts[:, np.newaxis] + np.arange(length))
     place = np.full(grid.n_rows, -1)
     place[rows] = np.arange(len(rows))
     kept = grid.only(place[grid.row] >= 0)
