@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND
 from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
-from stsyn_mpi.simulation.keys import Scope
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.advice import Advice
@@ -98,7 +98,7 @@ def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
 
 
 def _draws_once_a_round(delay: str) -> bool:
-    return parse_spec(delay, "--delay").parameters.get("scope") == Scope.PER_ROUND
+    return parse_spec(delay, "--delay").parameters.get("scope") == PER_ROUND
 
 
 def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:
