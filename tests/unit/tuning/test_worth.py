@@ -60,8 +60,7 @@ SETTINGS = {
 }
 TRIED = (
     *("stsyn:K=2,U=5", "stsyn:K=4,U=10", "stsyn:K=8,U=20", "local-sgd:U=10"),
-    *("sync-sgd", "k-fastest:K=4,U=5", "k-sync:K=1", "k-sync:K=4", "k-batch-sync:K=8"),
-    *("async", "fedbuff:K=4,U=5"),
+    *("sync-sgd", "k-fastest:K=4,U=5", "k-sync:K=4", "async", "fedbuff:K=4,U=5"),
 )
 
 
