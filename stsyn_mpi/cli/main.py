@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": "Train under a virtual clock, in one process.",
     "compare": "Compare schemes on the same data, seeds and delays.",
     "predict": "Predict rounds of all schemes from the law of update times.",
+    "tune": "Recommend a scheme, K and U for the machine of a run.",
     "report": "Summarise and plot a run file.",
     "watch": "Follow a run that goes on.",
     "export": "Write a run file as CSV, Parquet, JSON or trace events.",

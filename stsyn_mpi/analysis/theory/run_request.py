@@ -28,9 +28,10 @@ _OF_RUN = (
     ("--delay", "delay", "the law of the update times"),
     ("--compute", "compute", "the law of the update times"),
 )
-_IN_CYCLES = ("async", "fedbuff", "k-batch-async")
+IN_CYCLES = ("async", "fedbuff", "k-batch-async")
 """Schemes whose workers never wait for others: communication is part of their cycle."""
-_NOTHING_S = 1e-9
+NOTHING_S = 1e-9
+"""No clock tells shorter times apart."""
 _MEASURED = "as measured"
 
 
@@ -134,21 +135,41 @@ def _measured(
 
 
 def _cost(run: Run, rounds: RegularRounds, scheme: str) -> str:
-    """Return what communication adds to a round, as ``--comm`` takes it.
+    """Return what communication adds to a round, as ``--comm`` takes it."""
+    try:
+        typical_s = communication_s(run, rounds, scheme)
+    except _NoPredictionError as error:
+        raise _NoPredictionError(f"{error}: give --comm") from error
+    return duration_text(typical_s) if typical_s > NOTHING_S else "0"
+
+
+def communication_s(run: Run, rounds: RegularRounds, scheme: str) -> float:
+    """Return what communication adds to a round, s.
 
     The mean time of a round, less that in which the K-th worker had its U updates, on
     its own clock since it had the model. Where there is no such worker, less the time
     to the K-th arrival; and where nobody waits for others, the median time from a
     worker's answer to its first update on the next model.
+
+    Parameters
+    ----------
+    run, rounds : Run, RegularRounds
+        The run, and the rounds that count.
+    scheme : str
+        Its scheme.
+
+    Raises
+    ------
+    InputError
+        If no round has recorded all of that.
     """
-    is_cycle = scheme in _IN_CYCLES
+    is_cycle = scheme in IN_CYCLES
     seconds = run["worker_idle_s"] if is_cycle else _beside_computing_s(run, rounds)
     known = seconds[rounds.regular]
     known = known[np.isfinite(known)]
     if not len(known):
-        raise InputError("it has no round with all its times: give --comm")
-    typical_s = float(np.median(known) if is_cycle else known.mean())
-    return duration_text(typical_s) if typical_s > _NOTHING_S else "0"
+        raise _NoPredictionError("it has no round with all its times")
+    return float(np.median(known) if is_cycle else known.mean())
 
 
 def _beside_computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:

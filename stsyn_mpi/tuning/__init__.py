@@ -1,0 +1,1 @@
+"""Which scheme, K and U a machine should run with: from a run of it to advice."""

@@ -1,0 +1,133 @@
+"""The machine of a run, as far as the simulator is concerned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.fitting.violations import find_violations
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
+from stsyn_mpi.analysis.words import abridged
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
+from stsyn_mpi.spec import parse_spec
+from stsyn_mpi.tuning.communication import Communication, communication_of
+
+MOST_WORKERS = 10_000
+_SIMULATED = ("speeds", "round")
+"""Violations of one independent law for all that the fitted law has in it."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Workers, their delays, and what messages cost.
+
+    Attributes
+    ----------
+    n_workers : int
+        M.
+    delay : str
+        Law of the time of a whole update, as for ``--delay`` of a simulated run.
+    laws : sequence of UpdateLaw
+        The same for the theory, one of each worker.
+    communication : Communication
+        What messages cost.
+    words : tuple of str
+        Where all this comes from, sentences without their full stop.
+    """
+
+    n_workers: int
+    delay: str
+    laws: Sequence[UpdateLaw]
+    communication: Communication
+    words: tuple[str, ...]
+
+    @property
+    def mean_s(self) -> float:
+        """Mean time of an update, s."""
+        return float(sum(law.mean for law in self.laws) / len(self.laws))
+
+
+def machine_of(
+    run: Run,
+    delay: str | None = None,
+    network: str | None = None,
+    fit: RunFit | None = None,
+) -> Machine:
+    """Learn what a run says of its machine.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    delay, network : str or None
+        What to take in place of what the run says.
+    fit : RunFit or None
+        What was fitted to its update times; None fits them here.
+
+    Raises
+    ------
+    InputError
+        If no law can be fitted, the one that fits has no mean, or what messages cost
+        is not known.
+    """
+    n = run.n_workers
+    if n > MOST_WORKERS:
+        raise InputError(f"{run.path} has {n:,} workers: at most {MOST_WORKERS:,}")
+    communication = communication_of(run, network)
+    if delay is not None:
+        words = [f"Update times are what --delay says: {delay}"]
+    else:
+        delay, words = _fitted(run, fit or fit_run(run))
+    parse_virtual_delay(delay, 0, n)
+    words.append(communication.words)
+    return Machine(n, delay, worker_laws(delay, n), communication, tuple(words))
+
+
+def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
+    """Return the law of whole updates, and words on it and on what breaks it."""
+    if not fit.delay:
+        name = fit.laws[0].name if fit.laws else "none"
+        raise InputError(
+            f"{run.path}: the law that fits its update times best ({name}) has no mean "
+            "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
+        )
+    broken = [test for test in find_violations(run).tests if test.is_violated]
+    words = [
+        f"{abridged(fit.words.rstrip('.'))}{_quality(fit)}",
+        *(
+            f"Not simulated: {abridged(test.words.rstrip('.'))}"
+            for test in broken
+            if test.name not in _SIMULATED
+        ),
+    ]
+    return _with_time_between(fit.delay, fit.between_s), words
+
+
+def _quality(fit: RunFit) -> str:
+    """Return how well the law fits that is simulated."""
+    best = fit.best
+    if best is None or not math.isfinite(best.distance):
+        return ""
+    chance = "" if best.p_value is None else f" (p = {best.p_value:.2g})"
+    return (
+        f". The law that is simulated is at most {best.distance:.2g} off the measured "
+        f"distribution function{chance}"
+    )
+
+
+def _with_time_between(delay: str, between_s: float) -> str:
+    """Return a law whose mean has what passes between updates in it.
+
+    The simulator starts an update where the last one ended.
+    """
+    spec = parse_spec(delay, "--delay")
+    if not between_s or "mean" not in spec.parameters:
+        return delay
+    mean_s = spec.duration("mean") + between_s
+    own = {**spec.parameters, "mean": f"{mean_s:.9g}s"}
+    return f"{spec.name}:" + ",".join(f"{key}={value}" for key, value in own.items())

@@ -1,0 +1,153 @@
+"""How noisy the gradient of a batch is: measured on the model and data of a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stsyn_mpi.arrays import select_backend
+from stsyn_mpi.datasets import Dataset, open_dataset
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.models import Model, build_model
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.spec import parse_number
+
+AUTO = "auto"
+UNKNOWN = 10.0
+"""Taken where it cannot be measured."""
+_BATCHES, _STEPS = 64, 200
+_LEAST, _MOST = 1e-3, 1e6
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A noise level: variance of a batch's gradient over the square of the gradient.
+
+    Attributes
+    ----------
+    level : float
+        nu, infinite where every update counts alike.
+    words : str
+        Where it comes from, a sentence without its full stop.
+    """
+
+    level: float
+    words: str
+
+
+def read_noise(text: str) -> float | None:
+    """Read ``--noise``: a number, ``inf``, or None for ``auto``.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
+    word = text.strip().lower()
+    if word in (AUTO, "inf"):
+        return None if word == AUTO else math.inf
+    try:
+        level = parse_number(word)
+    except InputError:
+        level = -1.0
+    if level < 0:
+        raise InputError(
+            f"--noise must be auto, inf, or a number of at least 0, got {text!r}"
+        )
+    return level
+
+
+def said_noise(level: float) -> Noise:
+    """Return a noise level that the user gave."""
+    if math.isinf(level):
+        return Noise(level, "All updates count alike: --noise inf")
+    return Noise(level, f"Noise level {level:.3g}, as was asked for")
+
+
+def measure_noise(run: Run, common: SimulateConfig, *, is_own: bool) -> Noise:
+    """Measure the noise at the first and the last model, and take their middle.
+
+    The gradients of 64 batches, drawn from all training data, are compared with their
+    mean. Noise grows as the loss falls: the geometric mean of the two stands for what
+    lies between.
+
+    Parameters
+    ----------
+    run : Run
+        Its last model is taken if it fits; else one trained for 200 steps here.
+    common : SimulateConfig
+        Data, model, batch size and learning rate.
+    is_own : bool
+        Whether these are those of the run, and its model so of use.
+    """
+    backend = select_backend("cpu")
+    with np.errstate(all="ignore"), open_dataset(common.data) as data:
+        model = build_model(common.model, backend, data.image_shape, data.n_classes)
+        gradients = _Gradients(model, data, common)
+        first = model.initial_params(common.seed)
+        last, which = _last_model(run, gradients, first, is_own=is_own)
+        levels = [gradients.noise(params) for params in (first, last)]
+    if not all(map(math.isfinite, levels)):
+        return Noise(UNKNOWN, f"Noise level {UNKNOWN:g}: it could not be measured")
+    level = math.sqrt(levels[0] * levels[1])
+    return Noise(
+        level,
+        f"Noise level {level:.3g}: {levels[0]:.3g} at the first model, {levels[1]:.3g} "
+        f"at {which}, with batches of {common.batch_size}",
+    )
+
+
+def _last_model(
+    run: Run, gradients: _Gradients, first: np.ndarray, *, is_own: bool
+) -> tuple[np.ndarray, str]:
+    params = run.final_params() if is_own else None
+    if params is not None and params.shape == first.shape and np.isfinite(params).all():
+        return params, "the last of the run"
+    return gradients.train(first), f"one trained for {_STEPS} steps"
+
+
+class _Gradients:
+    """Gradients on random batches of the training data."""
+
+    def __init__(self, model: Model, data: Dataset, common: SimulateConfig) -> None:
+        self._model, self._lr = model, common.lr
+        self._images, self._labels = data.read_train(np.arange(data.n_train))
+        self._batch_size = min(common.batch_size, 4 * data.n_train)
+        self._rng = np.random.default_rng(common.seed)
+        self._gradient = np.empty(model.n_params, np.float32)
+
+    def draw(self, params: np.ndarray) -> np.ndarray:
+        """Return the gradient on a new batch, valid until the next call."""
+        rows = self._rng.integers(0, len(self._labels), self._batch_size)
+        self._model.loss_and_gradient(
+            params, self._images[rows], self._labels[rows], self._gradient
+        )
+        return self._gradient
+
+    def train(self, first: np.ndarray) -> np.ndarray:
+        """Return the model after some steps of plain SGD."""
+        params = first.copy()
+        for _ in range(_STEPS):
+            params -= np.float32(self._lr) * self.draw(params)
+        return params
+
+    def noise(self, params: np.ndarray) -> float:
+        """Return sigma^2 / |g|^2, both estimated without bias.
+
+        With b batches, E |mean gradient|^2 = |g|^2 + sigma^2 / b.
+        """
+        mean = np.zeros(len(params))
+        squares = 0.0
+        for _ in range(_BATCHES):
+            gradient = self.draw(params)
+            mean += gradient / _BATCHES
+            squares += float(np.dot(gradient, gradient))
+        length = float(mean @ mean)
+        variance = (squares - _BATCHES * length) / (_BATCHES - 1)
+        signal = length - variance / _BATCHES
+        if not math.isfinite(variance) or variance < 0:
+            return math.nan
+        return min(_MOST, max(_LEAST, variance / max(signal, variance / _MOST)))

@@ -1,0 +1,146 @@
+"""From a run file to advice: which scheme, K and U its machine should run with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND
+from stsyn_mpi.caveats import bias_of
+from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run, open_run
+from stsyn_mpi.spec import parse_spec
+from stsyn_mpi.study.progress import Progress
+from stsyn_mpi.tuning.advice import Advice
+from stsyn_mpi.tuning.candidates import (
+    MOST_UPDATES,
+    Candidate,
+    fitting,
+    make_candidate,
+)
+from stsyn_mpi.tuning.grid import make_grid
+from stsyn_mpi.tuning.judging import judge
+from stsyn_mpi.tuning.machine import Machine, machine_of
+from stsyn_mpi.tuning.noise import Noise, measure_noise, said_noise
+from stsyn_mpi.tuning.proxy import Proxy, config_of, proxy_of
+from stsyn_mpi.tuning.pruning import prune
+from stsyn_mpi.tuning.request import Request, check
+from stsyn_mpi.tuning.worth import Worth
+
+
+def tune(request: Request, progress: Progress) -> Advice:
+    """Judge candidates by simulation and rank them.
+
+    Parameters
+    ----------
+    request : Request
+        What is asked.
+    progress : Progress
+        Is told of each trial.
+
+    Raises
+    ------
+    InputError
+        If the run file cannot be read, holds too little to learn from, an option does
+        not fit, or the target was not reached.
+    RunFailure
+        If it was interrupted.
+    """
+    check(request)
+    # Numbers of a stranger's file may be beyond all bounds.
+    with np.errstate(all="ignore"), open_run(request.path) as run:
+        own, clock = config_of(run), run.clock
+        machine = machine_of(run, request.delay, request.network)
+        proxy = proxy_of(run, machine, request.data, request.model, request.seed)
+        noise = _noise(request, run, proxy)
+    present = _present(request, own, proxy)
+    candidates, notes = _candidates(request, machine, proxy, noise, present)
+    worth = Worth(noise.level)
+    found = judge(request, proxy.common, worth, candidates, present, progress)
+    if found.ended_early:
+        notes.append(f"The budget of {request.budget_s:g} s ended the trials early")
+    notes += _caveats(request, proxy, found.ranked[0].label)
+    return Advice(
+        request,
+        own,
+        clock,
+        machine,
+        noise,
+        proxy,
+        present.label,
+        found.ranked,
+        found.round_s,
+        tuple(notes),
+    )
+
+
+def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
+    """Return what speaks against the advice."""
+    config = replace(proxy.common, strategy=label)
+    words: list[str] = []
+    if request.target is None and _draws_once_a_round(config.delay):
+        words.append(
+            "Warning: workers draw once a round, and the very many updates that few of "
+            "them do then count in full: train them, --target"
+        )
+    if parse_spec(config.partition).name == "iid":
+        return words
+    bias = bias_of(config.resolved(config.workers or 0))
+    words += [f"Warning: {bias}"] if bias is not None else []
+    if request.target is None:
+        words.append(
+            f"Warning: what an update is worth is for data that are alike, and with "
+            f"partition {config.partition} they are not: train them, --target"
+        )
+    return words
+
+
+def _draws_once_a_round(delay: str) -> bool:
+    return parse_spec(delay, "--delay").parameters.get("scope") == PER_ROUND
+
+
+def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:
+    """Return the candidate that the run itself is.
+
+    Raises
+    ------
+    InputError
+        If it is none, as in a file that somebody has changed.
+    """
+    m, u = proxy.common.workers or 0, own.target_updates
+    present = make_candidate(own.strategy, m, own.wait_for, u)
+    _, refused = fitting([present], proxy.common)
+    if refused or present.target_updates > MOST_UPDATES:
+        why = refused[0] if refused else f"U is above {MOST_UPDATES:,}"
+        raise InputError(f"{request.path}: its own configuration does not fit: {why}")
+    return present
+
+
+def _noise(request: Request, run: Run, proxy: Proxy) -> Noise:
+    if request.noise is not None:
+        return said_noise(request.noise)
+    return measure_noise(run, proxy.common, is_own=proxy.is_own)
+
+
+def _candidates(
+    request: Request, machine: Machine, proxy: Proxy, noise: Noise, present: Candidate
+) -> tuple[list[Candidate], list[str]]:
+    """Return what is tried, and notes on what is not."""
+    grid = make_grid(request.wishes, machine.n_workers, machine.mean_s)
+    good, refused = fitting(grid, proxy.common)
+    notes = [
+        f"Left out, for it does not go with the run's options: {w}" for w in refused
+    ]
+    if not good:
+        raise InputError(f"no candidate goes with the options of the run: {refused[0]}")
+    n_all = len(good)
+    if not request.wishes.is_own_grid:
+        good = prune(good, machine, Worth(noise.level))
+    if len(good) < n_all:
+        notes.append(
+            f"Of {n_all} candidates {n_all - len(good)} are left out, as theory "
+            "expects less of them than of others of their scheme"
+        )
+    return [*good, *([present] if present not in good else [])], notes

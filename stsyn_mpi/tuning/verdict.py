@@ -1,0 +1,99 @@
+"""The advice in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from stsyn_mpi.tuning.advice import Advice
+from stsyn_mpi.tuning.ranking import Ranked, Ratio
+
+_MOST_NAMES = 6
+
+
+def verdicts(advice: Advice) -> list[str]:
+    """Return what is recommended, and how it compares: sentences."""
+    return [_recommended(advice), *_equals(advice), _of_the_run(advice)]
+
+
+def _recommended(advice: Advice) -> str:
+    best = advice.best
+    rival = rival_of(advice)
+    if best.is_paper:
+        return f"Use {best.label}{_before_others(rival)}."
+    if rival is None:
+        return f"Use {best.label}; no STSyn choice was tried."
+    if not rival.has_arrived:
+        return f"Use {best.label}: no STSyn choice always reached the target in time."
+    said = (
+        f"{best.label} takes {_share(rival.to_best.inverse)} of the time of the best "
+        f"STSyn choice, {rival.label}{_interval(rival.to_best.inverse)}"
+    )
+    if rival.to_best.is_noise:
+        return f"{said}: the difference is inside the noise, more --seeds may tell."
+    return f"{said}: use it."
+
+
+def rival_of(advice: Advice) -> Ranked | None:
+    """Return the best STSyn choice, or where that is the best of all the best other.
+
+    One that was tried with one seed alone stands back behind others.
+    """
+    rivals = [it for it in advice.ranked if it.is_paper is not advice.best.is_paper]
+    return next((it for it in rivals if it.to_best.is_known), next(iter(rivals), None))
+
+
+def _before_others(rival: Ranked | None) -> str:
+    if rival is None:
+        return "; no other scheme was tried"
+    if not rival.has_arrived:
+        return ": no other scheme always reached the target in time"
+    if rival.to_best.is_noise:
+        return (
+            f"; the best other scheme, {rival.label}, is inside the noise: it takes "
+            f"{_share(rival.to_best)} times as long{_interval(rival.to_best)}"
+        )
+    return (
+        f": the best other scheme, {rival.label}, takes {_share(rival.to_best)} times "
+        f"as long{_interval(rival.to_best)}"
+    )
+
+
+def _equals(advice: Advice) -> list[str]:
+    names = [it.label for it in advice.ranked[1:] if it.to_best.is_noise]
+    if not names:
+        return []
+    more = len(names) - _MOST_NAMES
+    listing = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return [f"Inside the noise of {advice.best.label}: {listing}."]
+
+
+def _of_the_run(advice: Advice) -> str:
+    own = advice.find(advice.present)
+    name = f"This run's {advice.present}"
+    if own is None:
+        return f"{name} was not tried: the budget ended before."
+    if own is advice.best:
+        return f"{name} is the best already."
+    if not own.has_arrived:
+        n, n_all = own.standing.n_reached, len(own.standing.trials)
+        return f"{name} reached the target in time with {n} of {n_all} seeds."
+    said = f"takes {_share(own.to_best)} times as long{_interval(own.to_best)}"
+    if own.to_best.is_noise:
+        return f"{name} {said}: inside the noise, no reason to change."
+    return f"{name} {said}."
+
+
+def _share(ratio: Ratio) -> str:
+    return _number(ratio.middle)
+
+
+def _interval(ratio: Ratio) -> str:
+    if not ratio.is_known:
+        return " (one seed, no interval)"
+    return f" (95 % interval {_number(ratio.low)}-{_number(ratio.high)})"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.2f}" if value < 10 else f"{value:.3g}"
