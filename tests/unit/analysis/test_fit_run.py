@@ -64,6 +64,19 @@ def test_factors_are_right_where_slow_workers_seldom_complete_anything(simulated
     assert factors[18:].mean() / factors[:15].mean() == pytest.approx(3, rel=0.25)
 
 
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_factors_are_found_in_a_few_long_rounds(simulated, rounds):
+    path = simulated(
+        f"exponential:mean=20ms,factors={SPEEDS}", "stsyn:K=5,U=200", rounds=rounds
+    )
+    found = fit(path)
+    assert found.worker_factors[19] / found.worker_factors[0] == pytest.approx(
+        3, rel=0.3
+    )
+    alike = fit(simulated("exponential:mean=20ms", "stsyn:K=5,U=200", rounds=rounds))
+    assert set(alike.worker_factors) == {1.0}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_that_chance_tells_apart_have_no_factors(simulated, seed):
     found = fit(simulated("exponential:mean=20ms", seed=seed))
@@ -97,6 +110,18 @@ def test_where_nobody_does_two_updates_the_scope_is_not_known(simulated):
     found = fit(path)
     assert found.scope == "per-update"
     assert "nobody can tell" in found.words
+
+
+def test_first_updates_that_are_slow_are_no_draw_of_a_round():
+    """A model that has just come is not in any cache: the first update takes longer."""
+    n_workers, n_rounds, n_updates = 4, 50, 20
+    shape = np.indices((n_workers, n_rounds, n_updates)).reshape(3, -1)
+    worker, at, place = shape
+    rng = np.random.default_rng(0)
+    work = 1e-3 * np.where(place == 0, 2.0, 1.0) * rng.lognormal(0.0, 0.05, len(at))
+    zero, done = np.zeros(len(at)), np.ones(len(at), dtype=bool)
+    times = UpdateTimes(worker, at, zero, zero, work, done, zero + np.nan, n_workers)
+    assert fit_updates(times).scope == "per-update"
 
 
 def halted_rounds(n_workers=10, n_rounds=200):
@@ -256,6 +281,14 @@ def test_absurd_numbers_are_survived(simulated, value):
     """Of every other row, of completed and of cut updates."""
     found = fit(spoil(simulated("exponential:mean=20ms"), value))
     assert found.n_completed > 100
+
+
+def test_absurd_rounds_are_survived(simulated):
+    path = simulated("exponential:mean=20ms,factors=15*1/5*3")
+    rounds = edit(path, "round", lambda values: np.where(values > 40, 10**18, values))
+    assert fit(rounds).worker_factors[19] > 1.2
+    low = edit(path, "round", lambda values: np.where(values < 9, -(2**63), values))
+    assert fit(low).n_completed > 100
 
 
 @pytest.mark.parametrize("value", [-np.inf, -1e11, 1e-300])
