@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from stsyn_mpi.analysis.fitting.few_factors import few_factors
 from stsyn_mpi.analysis.fitting.run_fit import fit_run, fit_updates
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
@@ -62,6 +63,31 @@ def test_factors_are_right_where_slow_workers_seldom_complete_anything(simulated
     factors = np.array(fit(path).worker_factors)
     assert factors[15:18].mean() / factors[:15].mean() == pytest.approx(1.5, rel=0.1)
     assert factors[18:].mean() / factors[:15].mean() == pytest.approx(3, rel=0.25)
+
+
+def test_close_factors_are_one_in_predictions(simulated):
+    """Theory of 60 different laws takes a minute."""
+    factors = np.geomspace(0.5, 4.0, 60)
+    words = "/".join(f"{factor:.4f}" for factor in factors)
+    path = simulated(
+        f"exponential:mean=20ms,factors={words}",
+        "stsyn:K=30,U=20",
+        workers=60,
+        rounds=300,
+    )
+    found = fit(path)
+    assert len(set(found.worker_factors)) > 20
+    assert len({law.mean for law in found.update_laws}) <= 16
+    means = [law.mean for law in found.update_laws]
+    np.testing.assert_allclose(means, 0.020 * factors, rtol=0.15, atol=0)
+    np.testing.assert_allclose(np.mean(means), 0.020 * factors.mean(), rtol=0.02)
+
+
+def test_one_worker_far_off_does_not_put_all_others_together():
+    factors = few_factors([*np.geomspace(0.5, 2.0, 50), 1e6])
+    assert factors[-1] == 1e6
+    assert len(set(factors)) > 10
+    np.testing.assert_allclose(factors[:50], np.geomspace(0.5, 2.0, 50), rtol=0.08)
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
