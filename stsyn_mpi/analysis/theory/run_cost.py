@@ -1,4 +1,4 @@
-"""What communication cost the rounds of a recorded run."""
+"""What the rounds of a recorded run took, and what communication had of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.update_times import update_times
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
+from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.strategies.base import Strategy
@@ -48,6 +49,19 @@ def measured_cost(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
         raise InputError("it has no round with all its times: give --comm")
     typical_s = float(np.median(known) if is_cycle else known.mean())
     return duration_text(typical_s) if typical_s > _NOTHING_S else "0"
+
+
+def measured_words(run: Run, rounds: RegularRounds, name: str) -> str:
+    """Return what rounds of the run came to, a sentence beside predictions."""
+    k, u = rounds.wait_for, rounds.target_updates
+    time_s = float(np.diff(run["wall_s"], prepend=0.0)[rounds.regular].mean())
+    done = float(run["updates_done"][rounds.regular].mean()) / run.n_workers
+    if not (0 < time_s < np.inf):
+        return ""
+    return (
+        f"The run itself ({name}, K={k}, U={u}): rounds of {time_words(time_s)}, "
+        f"{done:.3g} updates of a worker."
+    )
 
 
 def _idle_s(run: Run, rounds: RegularRounds, *, only_last: bool) -> np.ndarray:

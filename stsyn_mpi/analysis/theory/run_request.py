@@ -15,7 +15,7 @@ from stsyn_mpi.analysis.theory.request import (
     read_grid,
     read_sizes,
 )
-from stsyn_mpi.analysis.theory.run_cost import measured_cost
+from stsyn_mpi.analysis.theory.run_cost import measured_cost, measured_words
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
@@ -129,7 +129,8 @@ def _measured(
             f"Between updates {time_words(fit.between_s)} pass, as measured: that is "
             "the work beside the delay."
         )
-    return fit, own, cost, tuple(notes)
+    notes.append(measured_words(run, rounds, kind.name))
+    return fit, own, cost, tuple(filter(None, notes))
 
 
 def _target_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int:

@@ -145,6 +145,14 @@ def test_nothing_is_said_of_half_of_m_where_k_is_given(simulated, predict):
     assert not any("half of M" in note for note in found["from"]["notes"])
 
 
+def test_what_the_run_measured_stands_beside_it(simulated, predict):
+    path = simulated()
+    with h5py.File(path, "r") as file:
+        time_s, done = file["wall_s"][-1] / 40, file["updates_done"][:].mean() / 20
+    *_, note = predict(path, "-K", 2)["from"]["notes"]
+    assert f"(stsyn, K=5, U=10): rounds of {1e3 * time_s:.3g} ms, {done:.3g} up" in note
+
+
 def test_the_table_says_what_comes_from_where(simulated, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     path = simulated()
