@@ -201,8 +201,14 @@ def _result(
         "" if best is None else best.delay + _options(factors, scope),
         seen,
         _between_s(updates) if part == "together" else 0.0,
-        fit_words(n_known, n_cut, is_per_round, found, laws, seen),
+        _sample_words(updates)
+        + fit_words(n_known, n_cut, is_per_round, found, laws, seen),
     )
+
+
+def _sample_words(updates: UpdateTimes) -> str:
+    n, n_all = len(updates.worker), updates.n_recorded
+    return f"Of {n_all:,} recorded updates {n:,} are taken. " if n < n_all else ""
 
 
 def _between_s(updates: UpdateTimes) -> float:

@@ -307,6 +307,7 @@ def test_absurd_numbers_are_survived(simulated, value):
     """Of every other row, of completed and of cut updates."""
     found = fit(spoil(simulated("exponential:mean=20ms"), value))
     assert found.n_completed > 100
+    assert found.words.startswith("Of ") == (value != 1e11)
 
 
 def test_absurd_rounds_are_survived(simulated):
