@@ -9,7 +9,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.communication import network_words
 from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost
-from stsyn_mpi.analysis.theory.run_request import (
+from stsyn_mpi.analysis.theory.run_cost import (
     IN_CYCLES,
     NOTHING_S,
     communication_s,
@@ -21,6 +21,7 @@ from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.simulation.network import SHARING, parse_network, parse_rate
 from stsyn_mpi.spec import parse_spec
+from stsyn_mpi.strategies.terms import WaitFor
 
 _UNTOLD = ("k-async",)
 """Schemes with workers that wait for others, and others that go on meanwhile."""
@@ -111,15 +112,16 @@ def _model_bytes(run: Run) -> int:
 
 
 def _measured(run: Run, n_bytes: int) -> Communication:
-    name = parse_scheme(str(run.config.get("strategy", ""))).kind.name
+    kind = parse_scheme(str(run.config.get("strategy", ""))).kind
+    name = kind.name
     if name in _UNTOLD:
         raise InputError(
             f"{run.path}: what messages cost does not show in rounds of {name}: say "
             "it, as in --network constant:cost=5ms"
         )
     try:
-        rounds = RegularRounds(run)
-        cost_s = max(0.0, communication_s(run, rounds, name))
+        rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
+        cost_s = max(0.0, communication_s(run, rounds, kind))
     except InputError as error:
         raise InputError(
             f"{run.path}: what messages cost cannot be measured: {error}: say it, as "

@@ -28,8 +28,9 @@ def fit_words(
     parts = [_counts(n_known, n_cut, is_per_round=bool(is_per_round))]
     if is_per_round is None:
         parts.append(
-            "Hardly a worker completed two updates in a round, so that nobody can tell "
-            "whether it draws once a round: it is taken not to."
+            "Hardly a worker completed two updates in a round, or there is hardly "
+            "more than one round, so that nobody can tell whether it draws once a "
+            "round: it is taken not to."
         )
     parts += _of_workers(found, is_constant=laws[0].name == CONSTANT)
     parts += _of_laws(laws, seen)

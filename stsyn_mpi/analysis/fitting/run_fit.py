@@ -12,6 +12,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.fitting.censored_times import censored_times
 from stsyn_mpi.analysis.fitting.families import FAMILIES
+from stsyn_mpi.analysis.fitting.few_factors import few_factors
 from stsyn_mpi.analysis.fitting.fit_words import fit_words, is_far
 from stsyn_mpi.analysis.fitting.fitted_law import (
     EMPIRICAL,
@@ -98,12 +99,14 @@ class RunFit:
         """The law of each worker's updates for the theory, with the time between them.
 
         The best law that ``--delay`` takes; if it is far off, that of the measured
-        times.
+        times. Workers with close factors share a law where there are more than 16.
         """
-        if not self.uses_measured:
-            return worker_laws(self.delay, len(self.worker_factors), self.between_s)
+        factors = few_factors(self.worker_factors)
+        if self.best is not None and not self.uses_measured:
+            delay = self.best.delay + _options(factors, self.scope)
+            return worker_laws(delay, len(factors), self.between_s)
         make = cache(self._measured_law)
-        return [make(factor) for factor in self.worker_factors]
+        return [make(factor) for factor in factors]
 
     def _measured_law(self, factor: float) -> UpdateLaw:
         reached, seconds = np.array(self.laws[-1].points).T
@@ -198,8 +201,14 @@ def _result(
         "" if best is None else best.delay + _options(factors, scope),
         seen,
         _between_s(updates) if part == "together" else 0.0,
-        fit_words(n_known, n_cut, is_per_round, found, laws, seen),
+        _sample_words(updates)
+        + fit_words(n_known, n_cut, is_per_round, found, laws, seen),
     )
+
+
+def _sample_words(updates: UpdateTimes) -> str:
+    n, n_all = len(updates.worker), updates.n_recorded
+    return f"Of {n_all:,} recorded updates {n:,} are taken. " if n < n_all else ""
 
 
 def _between_s(updates: UpdateTimes) -> float:

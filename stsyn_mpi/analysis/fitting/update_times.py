@@ -46,6 +46,9 @@ class UpdateTimes:
         (n,); NaN where there is none, or none that is sound.
     n_workers : int
         M.
+    n_recorded : int
+        Updates of the run: more than there are here where a sample was taken, or some
+        were not sound.
     """
 
     worker: np.ndarray
@@ -56,6 +59,7 @@ class UpdateTimes:
     is_completed: np.ndarray
     until_next_s: np.ndarray
     n_workers: int
+    n_recorded: int = 0
 
     def seconds(self, part: str) -> np.ndarray:
         """Return the times of a part, s, float64 (n,).
@@ -105,7 +109,8 @@ def update_times(run: Run) -> UpdateTimes:
 
 
 def _read(run: Run) -> UpdateTimes:
-    rows = UpdateSearch(run).sample(_MOST_ROWS)
+    search = UpdateSearch(run)
+    rows = search.sample(_MOST_ROWS)
     if not len(rows["round"]):
         raise NoUpdatesError(
             f"{run.path} holds no recorded update (option record_updates)"
@@ -130,6 +135,7 @@ def _read(run: Run) -> UpdateTimes:
         rows["completed"] == 1,
         rows["until_next_s"],
         run.n_workers,
+        search.n_rows,
     )
 
 

@@ -13,6 +13,8 @@ SIGNIFICANCE = 1e-3
 """Of a difference between workers: one run in a thousand shows one by chance."""
 _N_BLOCKS = 16
 _FEWEST_BLOCKS = 4
+_KNOWN = 1e12
+"""Degrees of freedom of a dispersion that is not estimated."""
 _ENOUGH = 20
 """Completed draws expected of a worker that may stand out by itself."""
 _MOST_CELLS = 1 << 17
@@ -101,7 +103,7 @@ def _dispersion(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
     filled = expected > 0
     n_left = int(filled.sum()) - len(found)
     if filled.any(axis=0).sum() < _FEWEST_BLOCKS or n_left < 1:
-        return 1.0, np.inf
+        return 1.0, _KNOWN
     pace = found.sum(axis=1) / expected.sum(axis=1)
     rest = found - expected * pace[:, np.newaxis]
     spread = float((rest[filled] ** 2 / expected[filled]).sum()) / n_left
@@ -110,9 +112,11 @@ def _dispersion(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
 
 def _blocks(rounds: np.ndarray) -> np.ndarray:
     """Return in which sixteenth of the run each round is."""
-    first = rounds.min()
-    width = float(rounds.max() - first) + 1.0
-    return np.asarray((rounds - first) * (_N_BLOCKS / width)).astype(np.int64)
+    # Of a damaged file rounds may be so many that one more makes no difference.
+    place = rounds.astype(np.float64)
+    place -= place.min()
+    blocks = (place * (_N_BLOCKS / (place.max() + 1.0))).astype(np.int64)
+    return np.asarray(np.minimum(blocks, _N_BLOCKS - 1))
 
 
 def _hazards(draws: Draws) -> np.ndarray:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.theory.communication_cost import parse_cost
 from stsyn_mpi.analysis.theory.request import (
@@ -16,11 +15,13 @@ from stsyn_mpi.analysis.theory.request import (
     read_grid,
     read_sizes,
 )
+from stsyn_mpi.analysis.theory.run_cost import measured_cost, measured_words
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
-from stsyn_mpi.schemes import parse_scheme
+from stsyn_mpi.schemes import Scheme, parse_scheme
+from stsyn_mpi.strategies.fednova import FedNova
 from stsyn_mpi.strategies.terms import WaitFor
 
 _OF_RUN = (
@@ -28,10 +29,6 @@ _OF_RUN = (
     ("--delay", "delay", "the law of the update times"),
     ("--compute", "compute", "the law of the update times"),
 )
-IN_CYCLES = ("async", "fedbuff", "k-batch-async")
-"""Schemes whose workers never wait for others: communication is part of their cycle."""
-NOTHING_S = 1e-9
-"""No clock tells shorter times apart."""
 _MEASURED = "as measured"
 
 
@@ -84,7 +81,7 @@ def _read(
     comm: str | None,
     grid: Sequence[str],
 ) -> Request:
-    fit, own, cost, notes = _measured(run, comm)
+    fit, own, cost, notes = _measured(run, wait_for, comm)
     sources = {"workers": "run", "delay": "run"}
     given = {"wait_for": wait_for, "target_updates": target_updates, "comm": comm}
     for name, value in given.items():
@@ -110,72 +107,37 @@ def _read(
 
 
 def _measured(
-    run: Run, comm: str | None
+    run: Run, wait_for: int | None, comm: str | None
 ) -> tuple[RunFit, Mapping[str, int], str, tuple[str, ...]]:
     """Return the fit, K and U as far as they are of use, communication, and notes."""
     try:
         fit = fit_run(run)
-        rounds = RegularRounds(run)
-        kind = parse_scheme(str(run.config.get("strategy", ""))).kind
-        cost = comm if comm is not None else _cost(run, rounds, kind.name)
+        scheme = parse_scheme(str(run.config.get("strategy", "")))
+        kind = scheme.kind
+        rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
+        cost = comm if comm is not None else measured_cost(run, rounds, kind)
     except InputError as error:
         raise _NoPredictionError(str(error)) from error
-    own = {"target_updates": rounds.target_updates}
+    own = {"target_updates": _target_updates(run, rounds, scheme)}
     notes = [fit.words]
     if kind.waits_for in (WaitFor.FASTEST, WaitFor.ALL):
         own["wait_for"] = rounds.wait_for
-    else:
+    elif wait_for is None:
         notes.append(f"K of {kind.name} is {kind.waits_for.value}: half of M is taken.")
     if fit.between_s:
         notes.append(
             f"Between updates {time_words(fit.between_s)} pass, as measured: that is "
             "the work beside the delay."
         )
-    return fit, own, cost, tuple(notes)
+    notes.append(measured_words(run, rounds, kind.name))
+    return fit, own, cost, tuple(filter(None, notes))
 
 
-def _cost(run: Run, rounds: RegularRounds, scheme: str) -> str:
-    """Return what communication adds to a round, as ``--comm`` takes it."""
-    try:
-        typical_s = communication_s(run, rounds, scheme)
-    except _NoPredictionError as error:
-        raise _NoPredictionError(f"{error}: give --comm") from error
-    return duration_text(typical_s) if typical_s > NOTHING_S else "0"
-
-
-def communication_s(run: Run, rounds: RegularRounds, scheme: str) -> float:
-    """Return what communication adds to a round, s.
-
-    The mean time of a round, less that in which the K-th worker had its U updates, on
-    its own clock since it had the model. Where there is no such worker, less the time
-    to the K-th arrival; and where nobody waits for others, the median time from a
-    worker's answer to its first update on the next model.
-
-    Parameters
-    ----------
-    run, rounds : Run, RegularRounds
-        The run, and the rounds that count.
-    scheme : str
-        Its scheme.
-
-    Raises
-    ------
-    InputError
-        If no round has recorded all of that.
-    """
-    is_cycle = scheme in IN_CYCLES
-    seconds = run["worker_idle_s"] if is_cycle else _beside_computing_s(run, rounds)
-    known = seconds[rounds.regular]
-    known = known[np.isfinite(known)]
-    if not len(known):
-        raise _NoPredictionError("it has no round with all its times")
-    return float(np.median(known) if is_cycle else known.mean())
-
-
-def _beside_computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:
-    """Return what of each round is not the K-th's way to its target, s (n_rounds,)."""
-    targets = run["worker_target_s"]
-    targets = np.where(targets >= 0, targets, np.inf)
-    kth_s = np.sort(targets, axis=1)[:, rounds.wait_for - 1]
-    computing_s = np.where(np.isfinite(kth_s), kth_s, run["kth_arrival_s"])
-    return np.asarray(np.diff(run["wall_s"], prepend=0.0) - computing_s)
+def _target_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int:
+    """Return U; a round of FedNova records the largest that it has drawn."""
+    if scheme.kind is not FedNova:
+        return rounds.target_updates
+    u = scheme.target_updates or run.config.get("target_updates")
+    if isinstance(u, int) and 1 <= u <= rounds.target_updates:
+        return u
+    return rounds.target_updates

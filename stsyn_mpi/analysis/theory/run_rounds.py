@@ -38,6 +38,8 @@ class RegularRounds:
     ----------
     run : Run
         An open run.
+    counts_uploads : bool
+        Whether K counts uploads or gradients, so that it may exceed M.
 
     Attributes
     ----------
@@ -54,10 +56,10 @@ class RegularRounds:
         If there are fewer than two such rounds, or U is above 10,000.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, counts_uploads: bool = False) -> None:
         k, u = run["wait_for"], run["target_updates"]
         regular = (run["n_hung"] <= 0) & (run["n_lost"] <= 0)
-        regular &= (k >= 1) & (k <= run.n_workers) & (u >= 1)
+        regular &= (k >= 1) & (u >= 1) & (counts_uploads | (k <= run.n_workers))
         regular[: run.clock == "wall"] = False
         if regular.sum() < _FEWEST_ROUNDS:
             raise InputError("it has fewer than two rounds to compare")

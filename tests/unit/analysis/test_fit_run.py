@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from stsyn_mpi.analysis.fitting.few_factors import few_factors
 from stsyn_mpi.analysis.fitting.run_fit import fit_run, fit_updates
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
@@ -64,6 +65,44 @@ def test_factors_are_right_where_slow_workers_seldom_complete_anything(simulated
     assert factors[18:].mean() / factors[:15].mean() == pytest.approx(3, rel=0.25)
 
 
+def test_close_factors_are_one_in_predictions(simulated):
+    """Theory of 60 different laws takes a minute."""
+    factors = np.geomspace(0.5, 4.0, 60)
+    words = "/".join(f"{factor:.4f}" for factor in factors)
+    path = simulated(
+        f"exponential:mean=20ms,factors={words}",
+        "stsyn:K=30,U=20",
+        workers=60,
+        rounds=300,
+    )
+    found = fit(path)
+    assert len(set(found.worker_factors)) > 20
+    assert len({law.mean for law in found.update_laws}) <= 16
+    means = [law.mean for law in found.update_laws]
+    np.testing.assert_allclose(means, 0.020 * factors, rtol=0.15, atol=0)
+    np.testing.assert_allclose(np.mean(means), 0.020 * factors.mean(), rtol=0.02)
+
+
+def test_one_worker_far_off_does_not_put_all_others_together():
+    factors = few_factors([*np.geomspace(0.5, 2.0, 50), 1e6])
+    assert factors[-1] == 1e6
+    assert len(set(factors)) > 10
+    np.testing.assert_allclose(factors[:50], np.geomspace(0.5, 2.0, 50), rtol=0.08)
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_factors_are_found_in_a_few_long_rounds(simulated, rounds):
+    path = simulated(
+        f"exponential:mean=20ms,factors={SPEEDS}", "stsyn:K=5,U=200", rounds=rounds
+    )
+    found = fit(path)
+    assert found.worker_factors[19] / found.worker_factors[0] == pytest.approx(
+        3, rel=0.3
+    )
+    alike = fit(simulated("exponential:mean=20ms", "stsyn:K=5,U=200", rounds=rounds))
+    assert set(alike.worker_factors) == {1.0}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_that_chance_tells_apart_have_no_factors(simulated, seed):
     found = fit(simulated("exponential:mean=20ms", seed=seed))
@@ -97,6 +136,18 @@ def test_where_nobody_does_two_updates_the_scope_is_not_known(simulated):
     found = fit(path)
     assert found.scope == "per-update"
     assert "nobody can tell" in found.words
+
+
+def test_first_updates_that_are_slow_are_no_draw_of_a_round():
+    """A model that has just come is not in any cache: the first update takes longer."""
+    n_workers, n_rounds, n_updates = 4, 50, 20
+    shape = np.indices((n_workers, n_rounds, n_updates)).reshape(3, -1)
+    worker, at, place = shape
+    rng = np.random.default_rng(0)
+    work = 1e-3 * np.where(place == 0, 2.0, 1.0) * rng.lognormal(0.0, 0.05, len(at))
+    zero, done = np.zeros(len(at)), np.ones(len(at), dtype=bool)
+    times = UpdateTimes(worker, at, zero, zero, work, done, zero + np.nan, n_workers)
+    assert fit_updates(times).scope == "per-update"
 
 
 def halted_rounds(n_workers=10, n_rounds=200):
@@ -256,6 +307,15 @@ def test_absurd_numbers_are_survived(simulated, value):
     """Of every other row, of completed and of cut updates."""
     found = fit(spoil(simulated("exponential:mean=20ms"), value))
     assert found.n_completed > 100
+    assert found.words.startswith("Of ") == (value != 1e11)
+
+
+def test_absurd_rounds_are_survived(simulated):
+    path = simulated("exponential:mean=20ms,factors=15*1/5*3")
+    rounds = edit(path, "round", lambda values: np.where(values > 40, 10**18, values))
+    assert fit(rounds).worker_factors[19] > 1.2
+    low = edit(path, "round", lambda values: np.where(values < 9, -(2**63), values))
+    assert fit(low).n_completed > 100
 
 
 @pytest.mark.parametrize("value", [-np.inf, -1e11, 1e-300])

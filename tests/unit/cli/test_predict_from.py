@@ -118,6 +118,41 @@ def test_k_that_counts_uploads_is_not_taken_over(simulated, predict, strategy, k
     assert found["comm"] == "4ms"
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    ["fedbuff:K=50,U=2", "k-batch-async:K=30", "rennala:K=64", "k-batch-sync:K=5"],
+)
+def test_k_that_counts_uploads_may_exceed_the_workers(simulated, predict, strategy):
+    """Each of many uploads of a worker in a round costs one exchange, not the sum."""
+    path = simulated(strategy=strategy, rounds=100, network="constant:cost=4ms")
+    assert predict(path)["comm"] == "4ms"
+
+
+def test_in_k_async_waiting_for_others_is_no_communication(simulated, predict):
+    path = simulated(strategy="k-async:K=5", rounds=200, network="constant:cost=4ms")
+    assert predict(path)["comm"] == "4ms"
+
+
+def test_u_of_fednova_is_not_the_largest_that_was_drawn(simulated, predict):
+    path = simulated(strategy="fednova", target_updates=6)
+    assert predict(path)["target_updates"] == 6
+    assert predict(simulated(strategy="fednova:U=5,spread=0.5"))["target_updates"] == 5
+
+
+def test_nothing_is_said_of_half_of_m_where_k_is_given(simulated, predict):
+    found = predict(simulated(strategy="fedbuff:K=3", rounds=100), "-K", 4)
+    assert found["wait_for"] == 4
+    assert not any("half of M" in note for note in found["from"]["notes"])
+
+
+def test_what_the_run_measured_stands_beside_it(simulated, predict):
+    path = simulated()
+    with h5py.File(path, "r") as file:
+        time_s, done = file["wall_s"][-1] / 40, file["updates_done"][:].mean() / 20
+    *_, note = predict(path, "-K", 2)["from"]["notes"]
+    assert f"(stsyn, K=5, U=10): rounds of {1e3 * time_s:.3g} ms, {done:.3g} up" in note
+
+
 def test_the_table_says_what_comes_from_where(simulated, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     path = simulated()

@@ -1,0 +1,124 @@
+"""What the rounds of a recorded run took, and what communication had of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stsyn_mpi.analysis.fitting.fitted_law import duration_text
+from stsyn_mpi.analysis.fitting.update_times import update_times
+from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
+from stsyn_mpi.analysis.words import time_words
+from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.terms import WaitFor
+
+IN_CYCLES = ("async", "fedbuff", "k-batch-async")
+"""Schemes whose workers never wait for others: communication is part of their cycle."""
+_K_ASYNC = "k-async"
+NOTHING_S = 1e-9
+"""No clock tells shorter times apart."""
+
+
+def measured_cost(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
+    """Return `communication_s` as ``--comm`` takes it.
+
+    Raises
+    ------
+    InputError
+        If no round has all its times.
+    """
+    try:
+        cost_s = communication_s(run, rounds, kind)
+    except InputError as error:
+        raise InputError(f"{error}: give --comm") from error
+    return duration_text(cost_s) if cost_s > NOTHING_S else "0"
+
+
+def communication_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> float:
+    """Return what communication adds to a round, s.
+
+    The mean time of a round, less that in which the K-th worker had its U updates, on
+    its own clock since it had the model; where K counts gradients, less that in which
+    the K-th was done. Where there is none, less the time to the K-th arrival. Where
+    workers go on from round to round, the median time
+    from a worker's answer to its first update on the next model; in ``k-async``, of
+    the last to answer: all others wait for it.
+
+    Parameters
+    ----------
+    run, rounds, kind
+        The run, the rounds that count, and its scheme.
+
+    Raises
+    ------
+    InputError
+        If no round has all its times.
+    """
+    is_cycle = kind.name in (*IN_CYCLES, _K_ASYNC)
+    if is_cycle:
+        seconds = _idle_s(run, rounds, only_last=kind.name == _K_ASYNC)
+    else:
+        seconds = _beside_computing_s(run, rounds, kind)
+    known = seconds[np.isfinite(seconds)]
+    if not len(known):
+        raise InputError("it has no round with all its times")
+    return float(np.median(known) if is_cycle else known.mean())
+
+
+def measured_words(run: Run, rounds: RegularRounds, name: str) -> str:
+    """Return what rounds of the run came to, a sentence beside predictions."""
+    k, u = rounds.wait_for, rounds.target_updates
+    time_s = float(np.diff(run["wall_s"], prepend=0.0)[rounds.regular].mean())
+    done = float(run["updates_done"][rounds.regular].mean()) / run.n_workers
+    if not (0 < time_s < np.inf):
+        return ""
+    return (
+        f"The run itself ({name}, K={k}, U={u}): rounds of {time_words(time_s)}, "
+        f"{done:.3g} updates of a worker."
+    )
+
+
+def _idle_s(run: Run, rounds: RegularRounds, *, only_last: bool) -> np.ndarray:
+    """Return how long workers were without work, s, not finite where unknown.
+
+    A worker that answered more than once in a round has the sum in its row.
+    """
+    idle_s = run["worker_idle_s"][rounds.regular]
+    if only_last:
+        return np.asarray(np.where(idle_s >= 0, idle_s, np.inf).min(axis=1))
+    n_updates = run["worker_updates"][rounds.regular]
+    return np.asarray(idle_s / np.maximum(1, n_updates // rounds.target_updates))
+
+
+def _beside_computing_s(
+    run: Run, rounds: RegularRounds, kind: type[Strategy]
+) -> np.ndarray:
+    """Return what of each round is not the K-th's way to its target, s."""
+    find = _kth_gradient_s if kind.waits_for is WaitFor.COUNT else _kth_target_s
+    kth_s = find(run, rounds)
+    computing_s = np.where(np.isfinite(kth_s), kth_s, run["kth_arrival_s"])
+    seconds = np.diff(run["wall_s"], prepend=0.0) - computing_s
+    return np.asarray(seconds[rounds.regular])
+
+
+def _kth_target_s(run: Run, rounds: RegularRounds) -> np.ndarray:
+    """Return when the K-th worker had its U updates, s (n_rounds,)."""
+    targets = run["worker_target_s"]
+    targets = np.where(targets >= 0, targets, np.inf)
+    return np.asarray(np.sort(targets, axis=1)[:, rounds.wait_for - 1])
+
+
+def _kth_gradient_s(run: Run, rounds: RegularRounds) -> np.ndarray:
+    """Return when the K-th update of all workers ended, s (n_rounds,), NaN if never."""
+    updates, found = update_times(run), np.full(run.n_rounds, np.nan)
+    known = updates.is_completed & (updates.round >= 0)
+    known &= updates.round < run.n_rounds
+    at = updates.round[known]
+    ends_s = (updates.start_s + updates.seconds("together"))[known]
+    ends_s = ends_s[np.lexsort((ends_s, at))]
+    count = np.bincount(at, minlength=run.n_rounds)
+    kth = np.cumsum(count) - count + rounds.wait_for - 1
+    is_there = count >= rounds.wait_for
+    found[is_there] = ends_s[kth[is_there]]
+    return found
