@@ -41,6 +41,7 @@ def test_sleeping_worker_does_not_hold_the_others(train):
     assert np.all(run.column("n_late") == 0)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("wait_for", [3, 4])
 def test_stopped_worker_costs_one_limit_and_is_welcome_back(start, tmp_path, wait_for):
     path = tmp_path / "run.h5"
@@ -71,8 +72,7 @@ def test_stopped_worker_costs_one_limit_and_is_welcome_back(start, tmp_path, wai
         assert np.all(run.column("wait_for")[10:20] == 3)
 
 
-@pytest.mark.parametrize("ulfm", [True, False])
-@pytest.mark.parametrize("wait_for", [3, 4])
+@pytest.mark.parametrize(("ulfm", "wait_for"), [(True, 3), (False, 4)])
 def test_worker_stopped_for_good_does_not_keep_the_job(start, tmp_path, ulfm, wait_for):
     path = tmp_path / "run.h5"
     fault = ("--fault", STOP, "--alive-interval", "100ms")
