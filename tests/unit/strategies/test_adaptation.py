@@ -124,6 +124,14 @@ def test_a_hung_worker_is_neither_slow_nor_fast():
     assert 6 <= rounds.adaptation.wait_for <= 8
 
 
+def test_a_k_that_stays_is_the_same_when_a_hung_worker_is_back():
+    adaptation = adapting("u", wait_for=M, target_updates=1)
+    rounds = Rounds(adaptation, M, even, cost_s=20.0)
+    rounds.hung = frozenset({3})
+    rounds.run(20)
+    assert {change.wait_for for change in rounds.changes} == {M}
+
+
 @pytest.mark.parametrize("hung", [frozenset(), frozenset({3})])
 def test_k_counts_those_who_answer(hung):
     """It goes up to all of them where messages are costly."""
