@@ -45,6 +45,17 @@ def test_events_replayed_make_the_same_choices(tmp_path):
     assert len(recorded) >= 1
 
 
+def test_a_change_after_the_last_round_is_recorded(tmp_path):
+    """A run that goes on from there begins with it."""
+    options = {**COSTLY, "strategy": "stsyn:K=3,U=1,adapt=ku"}
+    (first, *_), _ = replayed(
+        stsyn_mpi.simulate(out=str(tmp_path / "long.h5"), **options)
+    )
+    options["rounds"] = first.round + 1
+    path = stsyn_mpi.simulate(out=str(tmp_path / "short.h5"), **options)
+    assert replayed(path) == ([first], [first])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
