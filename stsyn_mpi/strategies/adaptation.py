@@ -85,8 +85,14 @@ class Adaptation:
             self._measures.forget()
             self._is_new = True
             self._n_rounds = max(self._n_rounds, min(self._every, _SOON) - 2)
-        measured = self._measures.add(record, is_regular=not was_short)
+        before_able = self._n_able
         self._n_able = self._n_workers - record.n_hung - record.n_lost
+        measured = self._measures.add(
+            record,
+            is_regular=not was_short,
+            # A round may have waited long for one who will not answer any more.
+            has_usual_cost=self._n_able >= before_able,
+        )
         self._n_rounds += 1
         self._n_updates += record.updates_done
         if measured is None:
@@ -188,9 +194,7 @@ class Adaptation:
         near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
         return sorted(spread | near)
 
-    def _take(
-        self, round_index: int, now: Outlook, best: Outlook, reason: str
-    ) -> None:
+    def _take(self, round_index: int, now: Outlook, best: Outlook, reason: str) -> None:
         # A K that is only capped for the moment stays what it was.
         k = self.wait_for if best.wait_for == now.wait_for else best.wait_for
         u = best.target_updates

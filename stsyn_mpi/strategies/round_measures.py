@@ -65,10 +65,19 @@ class RoundMeasures:
         kth_s = arrivals[min(record.wait_for, len(arrivals)) - 1]
         return kth_s > _SUDDEN * seen.kth_s
 
-    def add(self, record: RoundRecord, *, is_regular: bool) -> Measured | None:
+    def add(
+        self, record: RoundRecord, *, is_regular: bool, has_usual_cost: bool
+    ) -> Measured | None:
         """Take in a closed round; None if nobody has done U updates in it.
 
-        ``is_regular`` says that it had the K and U that are judged.
+        Parameters
+        ----------
+        record
+            The round.
+        is_regular
+            Whether it had the K and U that are judged.
+        has_usual_cost
+            Whether others will take as long beside the work.
         """
         arrivals, self._targets = sorted(self._targets.values()), {}
         begun_t, self._last_t = self._last_t, record.collected_t
@@ -84,7 +93,7 @@ class RoundMeasures:
         _add(self._firsts.setdefault(record.target_updates, [0.0, 0.0]), 1, arrivals[0])
         if is_regular:
             _add(self._regular, 1, kth_s, measured.updates_each)
-        if isfinite(begun_t):
+        if isfinite(begun_t) and has_usual_cost:
             cost_s = max(0.0, record.collected_t - begun_t - kth_s)
             n = record.n_uploaders
             _add(self._costs, 1, n, n * n, cost_s, n * cost_s)

@@ -124,6 +124,16 @@ def test_a_hung_worker_is_neither_slow_nor_fast():
     assert 6 <= rounds.adaptation.wait_for <= 8
 
 
+def test_the_wait_for_one_that_hangs_is_no_communication():
+    rounds = Rounds(adapting("u", wait_for=M), M, even, cost_s=1.0).run(30)
+    before = rounds.adaptation.target_updates
+    rounds.hung, rounds.cost_s = frozenset({3}), 1000.0
+    rounds.run(1)
+    rounds.cost_s = 1.0
+    rounds.run(40)
+    assert max(u for _, u in rounds.terms[30:]) == before
+
+
 def test_a_k_that_stays_is_the_same_when_a_hung_worker_is_back():
     adaptation = adapting("u", wait_for=M, target_updates=1)
     rounds = Rounds(adaptation, M, even, cost_s=20.0)
