@@ -56,6 +56,20 @@ def test_a_change_after_the_last_round_is_recorded(tmp_path):
     assert replayed(path) == ([first], [first])
 
 
+def test_each_change_is_a_line_of_the_log(tmp_path, capsys):
+    out, costly = tmp_path / "run.h5", ["--network", COSTLY["network"]]
+    given = ["-M", "4", "-U", "1", "--delay", "exponential:mean=20ms", "--rounds", "9"]
+    command = ["simulate", *given, *costly, "--adapt", "ku", "--out", str(out)]
+    assert run_command(command) == 0
+    said = capsys.readouterr().err
+    with stsyn_mpi.open_run(out) as run:
+        changes = run.changes()
+    assert changes
+    for c in changes:
+        line = f"round {c.round}: K is {c.wait_for}, U is {c.target_updates} now: "
+        assert line + c.reason in said
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
