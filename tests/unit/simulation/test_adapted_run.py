@@ -78,6 +78,9 @@ def test_each_change_is_a_line_of_the_log(tmp_path, capsys):
         (["--strategy", "stsyn:adapt=x"], "allowed are off, k, u, ku"),
         (["--strategy", "k-fastest:adapt=k"], "has no parameter 'adapt'"),
         (["--strategy", "stsyn:horizon=0"], "at least 1"),
+        (["--strategy", "stsyn:every=1,adapt=u"], "a whole number >= 2"),
+        (["--strategy", "stsyn:every=9"], "has no effect without --adapt k | u | ku"),
+        (["--strategy", "stsyn:most=9,adapt=off", "--adapt", "k"], "has no effect"),
     ],
 )
 def test_what_adapts_nothing_is_refused_in_a_line(tmp_path, options, words, capsys):
