@@ -134,6 +134,16 @@ def test_the_wait_for_one_that_hangs_is_no_communication():
     assert max(u for _, u in rounds.terms[30:]) == before
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_updates_made_while_the_halt_was_under_way_are_not_of_the_round(seed):
+    """Else workers look faster than they are, and longer rounds better."""
+    rounds = Rounds(adapting(), M, exponential, cost_s=0.3, seed=seed)
+    rounds.halt_s = 0.2
+    rounds.run(500)
+    assert rounds.terms[-1] == (1, 1)
+    assert len(rounds.changes) <= 2
+
+
 def test_a_k_that_stays_is_the_same_when_a_hung_worker_is_back():
     adaptation = adapting("u", wait_for=M, target_updates=1)
     rounds = Rounds(adaptation, M, even, cost_s=20.0)
