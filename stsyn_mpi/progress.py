@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.protocol.commands import RecordRound
-from stsyn_mpi.protocol.records import RoundRecord, WorkerStatus
+from stsyn_mpi.protocol.commands import RecordChange, RecordRound
+from stsyn_mpi.protocol.records import Change, RoundRecord, WorkerStatus
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
 
@@ -77,8 +77,14 @@ class Progress:
         self._accuracy = float("nan")
         self._troubled: dict[int, WorkerStatus] = {}
 
-    def report(self, news: RecordRound | EvaluationResult) -> None:
-        """Take a committed round or an evaluation, and say so if it is time."""
+    def report(self, news: RecordRound | RecordChange | EvaluationResult) -> None:
+        """Take a committed round or an evaluation, and say so if it is time.
+
+        A change of K and U is said at once.
+        """
+        if isinstance(news, RecordChange):
+            _say_change(news.change)
+            return
         if isinstance(news, EvaluationResult):
             self._accuracy = news.evaluation.accuracy
         else:
@@ -117,6 +123,11 @@ class Progress:
         if code is WorkerStatus.LOST:
             k, what = record.wait_for, self._describe(worker)
             LOG.warning("worker %d was %s; K is %d now", worker, what, k)
+
+
+def _say_change(change: Change) -> None:
+    k, u = change.wait_for, change.target_updates
+    LOG.info("round %d: K is %d, U is %d now: %s", change.round, k, u, change.reason)
 
 
 def _known(value: float) -> str:

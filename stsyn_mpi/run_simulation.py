@@ -24,7 +24,7 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError, RunFailure
 from stsyn_mpi.preflight import check_run_file
-from stsyn_mpi.protocol.commands import Finish, Outcome, RecordRound
+from stsyn_mpi.protocol.commands import Finish, Outcome, RecordChange, RecordRound
 from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
@@ -43,7 +43,7 @@ from stsyn_mpi.training.sampling import BatchSampler
 from stsyn_mpi.training.server_steps import build_server_step
 from stsyn_mpi.training.updates import LocalUpdate
 
-Report = Callable[[RecordRound | EvaluationResult], None]
+Report = Callable[[RecordRound | RecordChange | EvaluationResult], None]
 MakeWorkers = Callable[[DelayLaw, int, int], VirtualWorkers]
 """Makes the workers from the delay law, M and U."""
 _BYTES_OF_FLOAT = 4
@@ -95,7 +95,7 @@ def simulate(
         Called with the resolved configuration and the network when all has been found
         to fit.
     report
-        Called with each closed round and each evaluation.
+        Called with each closed round, change of K and U, and evaluation.
     make_model
         Makes the model, instead of the one that ``config`` names.
     make_workers

@@ -97,13 +97,25 @@ def check_scheme(
             f"--wait-for must be at most the number of workers, K <= M = {n_workers}, "
             f"got {k}"
         )
-    if adapt != ADAPTS[0] and not scheme.kind.adapts:
+    _check_adapt(scheme, adapt, parse_spec(strategy, "--strategy"))
+    _parse_weights(weights, scheme.kind)
+
+
+def _check_adapt(scheme: Scheme, adapt: str, spec: Spec) -> None:
+    off, name = ADAPTS[0], scheme.kind.name
+    if adapt != off and not scheme.kind.adapts:
         able = [name for name in strategy_names() if strategy_class(name).adapts]
         raise InputError(
-            f"--adapt {adapt}: {scheme.kind.name!r} keeps its K and U, allowed is off; "
+            f"--adapt {adapt}: {name!r} keeps its K and U, allowed is off; "
             f"they can be adapted with --strategy {', '.join(able)}"
         )
-    _parse_weights(weights, scheme.kind)
+    if (scheme.adapt or adapt) == off:
+        for p in scheme.kind.parameters:
+            if p.is_of_adapt and p.name in spec.parameters:
+                raise InputError(
+                    f"{p.name} of {name!r} has no effect without --adapt "
+                    f"{' | '.join(ADAPTS[1:])}"
+                )
 
 
 def build_strategy(strategy: str, weights: str, terms: SchemeTerms) -> Strategy:

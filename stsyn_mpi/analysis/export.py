@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -207,6 +208,9 @@ def _write_json(run: Run, _: Table, span: RoundSpan, file: IO[bytes]) -> None:
     if run.has_updates:
         text.write('],\n "updates": [')
         _write_records(text, _update_records(run, span))
+    if run.has_changes:
+        text.write('],\n "changes": [')
+        _write_records(text, _change_records(run, span))
     text.write("]\n}\n")
 
 
@@ -226,6 +230,12 @@ def _round_records(run: Run, span: RoundSpan) -> Iterator[dict[str, object]]:
 def _update_records(run: Run, span: RoundSpan) -> Iterator[dict[str, object]]:
     for piece in pieces_of(run, Table.UPDATES, span):
         yield from _records({name: json_values(v) for name, v in piece.items()})
+
+
+def _change_records(run: Run, span: RoundSpan) -> Iterator[dict[str, object]]:
+    for change in run.changes():
+        if span.first <= change.round < span.stop:
+            yield asdict(change)
 
 
 def _records(columns: dict[str, list[object]]) -> Iterator[dict[str, object]]:

@@ -34,8 +34,8 @@ from stsyn_mpi.training.server_steps import ServerStep
 class RootParts:
     """What a root is made of.
 
-    ``report`` is called with each round's record and each evaluation. ``begun_s`` are
-    the seconds that a resumed run had taken.
+    ``report`` is called with each round's record, change of K and U, and evaluation.
+    ``begun_s`` are the seconds that a resumed run had taken.
     """
 
     backend: Backend
@@ -46,7 +46,7 @@ class RootParts:
     evaluator: Evaluator
     faults: FaultPlan
     signals: SignalBox
-    report: Callable[[do.RecordRound | EvaluationResult], None]
+    report: Callable[[do.RecordRound | do.RecordChange | EvaluationResult], None]
     n_upload_buffers: int
     blocks: bool
     checkpointer: Checkpointer
@@ -208,6 +208,7 @@ class RootActions:
 
     def _record_change(self, command: do.RecordChange) -> None:
         self._parts.recorder.note_change(command.change)
+        self._parts.report(command)
 
     def _keep_end(self, command: do.EndWorkers) -> None:
         self.end_workers = command.workers

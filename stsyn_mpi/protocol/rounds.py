@@ -241,9 +241,9 @@ class RoundMachine(ABC):
         is_last = index + 1 == self.terms.n_rounds or self._stop_reason is not None
         if not is_last:
             self._begin_round(index + 1, t)
-            change = self.strategy.change()
-            if change is not None:
-                self._commands.append(do.RecordChange(change))
+        change = self.strategy.change()
+        if change is not None:
+            self._commands.append(do.RecordChange(change))
         self._commands.append(record)
         if is_last or self._is_evaluation_due(index):
             self._commands.append(do.EvaluateModel(index, is_last))

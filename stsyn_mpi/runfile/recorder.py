@@ -92,6 +92,7 @@ class RunRecorder:
         self._n_workers = n_workers
         self._durations: dict[int, tuple[float, ...]] = {}
         self._events: list[str] = []
+        self._changes: list[Change] = []
         self._block = RoundBlock(n_workers)
         self._n_kept, self._committed_t = 0, time.monotonic()
 
@@ -102,10 +103,8 @@ class RunRecorder:
             self._n_kept += 1
 
     def note_change(self, change: Change) -> None:
-        """Hand a change of K and U to the writer; it comes with the next commit."""
-        self.writer.append_change(
-            change.round, change.wait_for, change.target_updates, change.reason
-        )
+        """Keep a change of K and U, which is committed with the row of its round."""
+        self._changes.append(change)
 
     def note_durations(self, worker: int, seconds: Sequence[float]) -> None:
         """Keep a worker's durations of the open round, in the order of the wire.
@@ -182,9 +181,18 @@ class RunRecorder:
         """Commit the rows of closed rounds that are not committed yet."""
         if len(self._block):
             self.flush_events()
+            self._hand_over_changes(self.writer.n_rounds + len(self._block))
             block, self._block = self._block, RoundBlock(self._n_workers)
             self.writer.commit_columns(block.columns())
             self._n_kept, self._committed_t = 0, time.monotonic()
+
+    def _hand_over_changes(self, n_rounds: int) -> None:
+        """Hand the changes of the first rounds to the writer."""
+        while self._changes and self._changes[0].round < n_rounds:
+            change = self._changes.pop(0)
+            self.writer.append_change(
+                change.round, change.wait_for, change.target_updates, change.reason
+            )
 
     def fill_evaluation(
         self, round_index: int, loss: float, accuracy: float, eval_s: float

@@ -67,7 +67,7 @@ class VirtualParts:
     records_updates, records_events
         Whether the times of every update, and the events, are written.
     report
-        Called with each round's record and each evaluation.
+        Called with each round's record, change of K and U, and evaluation.
     """
 
     workers: VirtualWorkers
@@ -77,4 +77,4 @@ class VirtualParts:
     recorder: Recorder
     records_updates: bool
     records_events: bool
-    report: Callable[[do.RecordRound | EvaluationResult], None]
+    report: Callable[[do.RecordRound | do.RecordChange | EvaluationResult], None]

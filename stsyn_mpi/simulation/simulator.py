@@ -387,6 +387,7 @@ class Simulator:
 
     def _record_change(self, command: do.RecordChange) -> None:
         self.recorder.note_change(command.change)
+        self._report(command)
 
     def _end_workers(self, command: do.EndWorkers) -> None:
         """There is nobody to be told."""

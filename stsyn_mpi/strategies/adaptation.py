@@ -85,8 +85,14 @@ class Adaptation:
             self._measures.forget()
             self._is_new = True
             self._n_rounds = max(self._n_rounds, min(self._every, _SOON) - 2)
-        measured = self._measures.add(record, is_regular=not was_short)
+        before_able = self._n_able
         self._n_able = self._n_workers - record.n_hung - record.n_lost
+        measured = self._measures.add(
+            record,
+            is_regular=not was_short,
+            # A round may have waited long for one who will not answer any more.
+            has_usual_cost=self._n_able >= before_able,
+        )
         self._n_rounds += 1
         self._n_updates += record.updates_done
         if measured is None:
@@ -127,24 +133,28 @@ class Adaptation:
         is_stagnant, self._is_new = self._worth.look(), False
         law = self._measures.law()
         if law is not None:
-            view = Forecast(law, self._measures, self._worth, self._present)
-            now, best = view.outlook(*self._present), self._best(view)
+            view = Forecast(law, self._measures, self._worth, self._in_force(law))
+            now = view.outlook(*self._in_force(law))
+            best = self._best(view, now)
             if is_stagnant and "k" in self._adapts:
                 # Rounds that end early know nothing of later arrivals: look at them.
                 k = min(2 * self.wait_for + 1, self._most_workers(law))
                 best = max(best, view.outlook(k, best.target_updates), key=_k_of)
-                if best.wait_for > self.wait_for:
-                    self._take(round_index, best, f"{_STAGNATES}: K is tried")
+                if best.wait_for > now.wait_for:
+                    self._take(round_index, now, best, f"{_STAGNATES}: K is tried")
             elif best.worth_per_s > (1 + self._least_gain(best)) * now.worth_per_s:
-                self._take(
-                    round_index, best, reason_for(now, best, self._worth.horizon)
-                )
+                reason = reason_for(now, best, self._worth.horizon)
+                self._take(round_index, now, best, reason)
         self._measures.fade()
         self._n_rounds = self._n_updates = 0
 
     @property
     def _present(self) -> tuple[int, int]:
         return self.wait_for, self.target_updates
+
+    def _in_force(self, law: ArrivalTimes) -> tuple[int, int]:
+        """Return K, capped to those who answer, and U."""
+        return min(self.wait_for, self._most_workers(law)), self.target_updates
 
     def _most_workers(self, law: ArrivalTimes) -> int:
         return max(1, min(self._n_able, round(law.n_workers)))
@@ -154,10 +164,9 @@ class Adaptation:
         is_back = (best.wait_for, best.target_updates) == self._left
         return (1 + is_back) * _LEAST_GAIN
 
-    def _best(self, view: Forecast) -> Outlook:
+    def _best(self, view: Forecast, now: Outlook) -> Outlook:
         """Climb: the best U for K, the best K for that, and the best U again."""
-        most = self._most_workers(view.law)
-        best = view.outlook(min(self.wait_for, most), self.target_updates)
+        most, best = self._most_workers(view.law), now
         for kind in "uku":
             if kind in self._adapts:
                 k, u = best.wait_for, best.target_updates
@@ -185,8 +194,10 @@ class Adaptation:
         near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
         return sorted(spread | near)
 
-    def _take(self, round_index: int, best: Outlook, reason: str) -> None:
-        k, u = best.wait_for, best.target_updates
+    def _take(self, round_index: int, now: Outlook, best: Outlook, reason: str) -> None:
+        # A K that is only capped for the moment stays what it was.
+        k = self.wait_for if best.wait_for == now.wait_for else best.wait_for
+        u = best.target_updates
         self.change = Change(round_index, k, u, reason)
         self._left = self._present
         self.wait_for, self.target_updates = k, u

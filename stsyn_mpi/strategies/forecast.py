@@ -57,6 +57,7 @@ class Forecast:
         self.law = law
         self._measures, self._worth = measures, worth
         self._slower, self._more, self._k = 1.0, 1.0, present[0]
+        self._outlooks: dict[tuple[int, int], Outlook] = {}
         seen = measures.regular
         if seen is not None:
             self._correct(seen, *present)
@@ -70,7 +71,12 @@ class Forecast:
 
     def outlook(self, k: int, n_updates: int) -> Outlook:
         """Return what is expected of rounds with these K and U."""
-        k = min(k, int(self.law.n_workers))
+        terms = min(k, int(self.law.n_workers)), n_updates
+        if terms not in self._outlooks:
+            self._outlooks[terms] = self._made(*terms)
+        return self._outlooks[terms]
+
+    def _made(self, k: int, n_updates: int) -> Outlook:
         # The law has the first arrival right, and the present K-th is corrected.
         place = min(1.0, (k - 1) / (self._k - 1)) if self._k > 1 else 1.0
         kth_s = self._slower**place * self.law.kth_s(k, n_updates)

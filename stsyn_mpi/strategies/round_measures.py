@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import inf, isfinite, nan
 
 from stsyn_mpi.protocol.records import RoundRecord, Upload
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes, kinds, matched_variation
@@ -65,12 +65,22 @@ class RoundMeasures:
         kth_s = arrivals[min(record.wait_for, len(arrivals)) - 1]
         return kth_s > _SUDDEN * seen.kth_s
 
-    def add(self, record: RoundRecord, *, is_regular: bool) -> Measured | None:
+    def add(
+        self, record: RoundRecord, *, is_regular: bool, has_usual_cost: bool
+    ) -> Measured | None:
         """Take in a closed round; None if nobody has done U updates in it.
 
-        ``is_regular`` says that it had the K and U that are judged.
+        Parameters
+        ----------
+        record
+            The round.
+        is_regular
+            Whether it had the K and U that are judged.
+        has_usual_cost
+            Whether others will take as long beside the work.
         """
-        arrivals, self._targets = sorted(self._targets.values()), {}
+        targets, self._targets = self._targets, {}
+        arrivals = sorted(targets.values())
         begun_t, self._last_t = self._last_t, record.collected_t
         if not arrivals or not record.n_uploaders:
             return None
@@ -78,13 +88,17 @@ class RoundMeasures:
         if not kth_s > 0:
             return None
         for worker, n_updates in record.updates.items():
-            self._made[worker] += n_updates
+            # Until the halt has come to them they go on: that is not of these seconds.
+            target_s = targets.get(worker, inf)
+            most = record.target_updates - (target_s > kth_s)
+            by_then = n_updates if target_s < kth_s else min(n_updates, most)
+            self._made[worker] += by_then
             self._seconds[worker] += kth_s
         measured = Measured(kth_s, record.updates_used / record.n_uploaders)
         _add(self._firsts.setdefault(record.target_updates, [0.0, 0.0]), 1, arrivals[0])
         if is_regular:
             _add(self._regular, 1, kth_s, measured.updates_each)
-        if isfinite(begun_t):
+        if isfinite(begun_t) and has_usual_cost:
             cost_s = max(0.0, record.collected_t - begun_t - kth_s)
             n = record.n_uploaders
             _add(self._costs, 1, n, n * n, cost_s, n * cost_s)

@@ -27,9 +27,12 @@ class STSyn(FixedTerms):
     at_target = AtTarget.GO_ON
     adapts = True
     parameters = (
-        Parameter("every", "rounds between two looks of adapt", 5, 1, is_whole=True),
-        Parameter("most", "largest U that adapt may choose", 1000, 1, is_whole=True),
-        Parameter("horizon", "updates that adapt takes to count half", 100, 1),
+        # At least 2: between two looks is room for a round that measures the loss.
+        Parameter(
+            "every", "rounds between two looks", 5, 2, is_whole=True, is_of_adapt=True
+        ),
+        Parameter("most", "largest U", 1000, 1, is_whole=True, is_of_adapt=True),
+        Parameter("horizon", "updates that count half", 100, 1, is_of_adapt=True),
     )
 
     def __init__(

@@ -42,6 +42,8 @@ class Parameter:
     is_whole, is_duration
         Whether only whole numbers are allowed; whether it is read as a duration
         (``20ms``) in seconds.
+    is_of_adapt
+        Whether it has an effect only where K or U are adapted.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Parameter:
     high: float = float("inf")
     is_whole: bool = False
     is_duration: bool = False
+    is_of_adapt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.mpi, pytest.mark.once]
 
 # Even updates, and a worker that is not worth waiting for.
 OPTIONS = (
-    *("--strategy", "stsyn:K=3,U=4,adapt=ku", "--model", "softmax"),
-    *("--delay", "constant:mean=4ms,factors=1/1/25", "--eval-every", 0),
+    *("--strategy", "stsyn:K=3,U=2,adapt=ku", "--model", "softmax"),
+    *("--delay", "constant:mean=2ms,factors=1/1/25", "--eval-every", 0),
     *("--alive-interval", "50ms", "--record-events"),
 )
 
@@ -31,7 +31,7 @@ def changes_of_replay(run):
 
 def test_choices_follow_from_the_events_and_outlive_the_run(start, tmp_path):
     path = tmp_path / "run.h5"
-    job = start(4, "--out", path, *OPTIONS, "--rounds", 30)
+    job = start(4, "--out", path, *OPTIONS, "--rounds", 15)
     assert job.wait() == EXIT_DONE, job.errors
     with open_run(path) as run:
         changes = run.changes()
@@ -42,11 +42,11 @@ def test_choices_follow_from_the_events_and_outlive_the_run(start, tmp_path):
                 expected = change.wait_for, change.target_updates
                 assert (k[change.round + 1], u[change.round + 1]) == expected
         last = changes[-1].wait_for, changes[-1].target_updates
-    job = start(4, "--resume", path, "--rounds", 34)
+    job = start(4, "--resume", path, "--rounds", 19)
     assert job.wait() == EXIT_DONE, job.errors
     with open_run(path) as run:
         assert run.changes()[: len(changes)] == changes
         # A round may be the short one that tells the loss of the model alone.
-        k, u = run["wait_for"][30:], run["target_updates"][30:]
+        k, u = run["wait_for"][15:], run["target_updates"][15:]
         assert k[0] == last[0]
         assert u[0] in (1, last[1])

@@ -16,6 +16,8 @@ class Rounds:
         From a random generator and a worker to the time of an update, s.
     cost_s
         Of communication, a round.
+    halt_s
+        That they go on for behind the K-th arrival.
     hung
         Workers that do not answer.
     loss
@@ -27,6 +29,7 @@ class Rounds:
     def __init__(self, adaptation, n_workers, draw, cost_s=0.0, seed=1, loss=None):
         self.adaptation, self.n_workers = adaptation, n_workers
         self.draw, self.cost_s, self.hung = draw, cost_s, frozenset()
+        self.halt_s = 0.0
         self.loss = loss or (lambda index, n: nan)
         self.rng, self.t, self.terms, self.changes = random.Random(seed), 0.0, [], []
 
@@ -44,11 +47,12 @@ class Rounds:
         k = min(k, len(able))
         ends = {w: self._ends(w, u) for w in able}
         closed_s = sorted(e[u - 1] for e in ends.values())[k - 1]
-        updates = {w: sum(end <= closed_s for end in e) for w, e in ends.items()}
+        halted_s = closed_s + self.halt_s
+        updates = {w: sum(end <= halted_s for end in e) for w, e in ends.items()}
         for w in able:
-            while ends[w][-1] <= closed_s:
+            while ends[w][-1] <= halted_s:
                 ends[w].append(ends[w][-1] + self.draw(self.rng, w))
-                updates[w] += ends[w][-1] <= closed_s
+                updates[w] += ends[w][-1] <= halted_s
         for w, n in updates.items():
             if n:
                 target_s = ends[w][u - 1] if n >= u else nan

@@ -20,7 +20,7 @@ TERMS = RunTerms(M, n_rounds=40, alive_interval_s=0.05)
 
 def make():
     terms = SchemeTerms(M, 2, 2, adapt="ku")
-    return Coordinator(build_strategy("stsyn:every=1,most=6", "auto", terms), TERMS)
+    return Coordinator(build_strategy("stsyn:every=2,most=6", "auto", terms), TERMS)
 
 
 @pytest.mark.parametrize("seed", range(8))

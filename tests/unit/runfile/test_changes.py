@@ -1,10 +1,14 @@
 """Group /changes: K and U that a strategy has chosen anew, from writer to reader."""
 
+import json
+from dataclasses import asdict
+
 import h5py
 import numpy as np
 import pytest
 from synthetic_run import write_run
 
+from stsyn_mpi.analysis.export import export
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.protocol.records import Change
 from stsyn_mpi.runfile import open_run
@@ -39,6 +43,16 @@ def test_changes_are_read_as_they_were_written(tmp_path):
         first, second = run.changes()
     assert first == CHANGES[0]
     assert (second.wait_for, second.reason) == (2, CUT)
+
+
+def test_they_are_part_of_a_json_export(tmp_path):
+    with write(tmp_path / "run.h5") as writer:
+        writer.set_state(RunState.DONE)
+    with open_run(tmp_path / "run.h5") as run:
+        for rounds, n_changes in ((None, 2), ("2:5", 1), ("4:", 0)):
+            path = export(run, "json", rounds=rounds, force=True)
+            found = json.loads(path.read_text())["changes"]
+            assert found == [asdict(c) for c in run.changes()[2 - n_changes :]]
 
 
 def test_they_are_there_while_the_run_goes_on(tmp_path):

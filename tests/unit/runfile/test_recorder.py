@@ -2,11 +2,12 @@
 
 from math import nan
 
+import h5py
 import numpy as np
 import pytest
 
 from stsyn_mpi.protocol import events as ev
-from stsyn_mpi.protocol.records import RoundRecord, WorkerStatus
+from stsyn_mpi.protocol.records import Change, RoundRecord, WorkerStatus
 from stsyn_mpi.runfile import open_run, recorder
 from stsyn_mpi.runfile.blocks import WORKER_DURATIONS
 from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
@@ -53,7 +54,9 @@ def play(recorded, n_rounds, first=0):
 @pytest.fixture
 def make_recorder(make_writer):
     def make(name, **options):
-        writer = make_writer(name, n_workers=N_WORKERS, record_events=True)
+        writer = make_writer(
+            name, n_workers=N_WORKERS, record_events=True, record_changes=True
+        )
         rates = [0.1 / (1 + j) for j in range(99)]
         return RunRecorder(
             writer,
@@ -95,6 +98,19 @@ def test_batches_hold_what_single_rounds_do(make_recorder, monkeypatch, batch):
     assert both[0].writer.n_rounds == 9
     assert both[1].writer.n_rounds == 10 // batch * batch
     check_equal(*both)
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_a_change_is_committed_with_its_round(make_recorder, in_batches):
+    recorded = make_recorder("run.h5", in_batches=in_batches)
+    changes = [Change(j, j + 1, 2, "why") for j in range(3)]
+    for change in changes:
+        recorded.note_change(change)
+        play(recorded, 1, first=change.round)
+        with h5py.File(recorded.writer.path, swmr=True) as file:
+            assert len(file["changes/change"]) == len(file["round"])
+    with finish(recorded) as run:
+        assert run.changes() == changes
 
 
 def test_an_evaluation_finds_its_row_before_and_after_the_commit(

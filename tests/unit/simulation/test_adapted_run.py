@@ -45,6 +45,31 @@ def test_events_replayed_make_the_same_choices(tmp_path):
     assert len(recorded) >= 1
 
 
+def test_a_change_after_the_last_round_is_recorded(tmp_path):
+    """A run that goes on from there begins with it."""
+    options = {**COSTLY, "strategy": "stsyn:K=3,U=1,adapt=ku"}
+    (first, *_), _ = replayed(
+        stsyn_mpi.simulate(out=str(tmp_path / "long.h5"), **options)
+    )
+    options["rounds"] = first.round + 1
+    path = stsyn_mpi.simulate(out=str(tmp_path / "short.h5"), **options)
+    assert replayed(path) == ([first], [first])
+
+
+def test_each_change_is_a_line_of_the_log(tmp_path, capsys):
+    out, costly = tmp_path / "run.h5", ["--network", COSTLY["network"]]
+    given = ["-M", "4", "-U", "1", "--delay", "exponential:mean=20ms", "--rounds", "9"]
+    command = ["simulate", *given, *costly, "--adapt", "ku", "--out", str(out)]
+    assert run_command(command) == 0
+    said = capsys.readouterr().err
+    with stsyn_mpi.open_run(out) as run:
+        changes = run.changes()
+    assert changes
+    for c in changes:
+        line = f"round {c.round}: K is {c.wait_for}, U is {c.target_updates} now: "
+        assert line + c.reason in said
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -53,6 +78,9 @@ def test_events_replayed_make_the_same_choices(tmp_path):
         (["--strategy", "stsyn:adapt=x"], "allowed are off, k, u, ku"),
         (["--strategy", "k-fastest:adapt=k"], "has no parameter 'adapt'"),
         (["--strategy", "stsyn:horizon=0"], "at least 1"),
+        (["--strategy", "stsyn:every=1,adapt=u"], "a whole number >= 2"),
+        (["--strategy", "stsyn:every=9"], "has no effect without --adapt k | u | ku"),
+        (["--strategy", "stsyn:most=9,adapt=off", "--adapt", "k"], "has no effect"),
     ],
 )
 def test_what_adapts_nothing_is_refused_in_a_line(tmp_path, options, words, capsys):

@@ -124,6 +124,34 @@ def test_a_hung_worker_is_neither_slow_nor_fast():
     assert 6 <= rounds.adaptation.wait_for <= 8
 
 
+def test_the_wait_for_one_that_hangs_is_no_communication():
+    rounds = Rounds(adapting("u", wait_for=M), M, even, cost_s=1.0).run(30)
+    before = rounds.adaptation.target_updates
+    rounds.hung, rounds.cost_s = frozenset({3}), 1000.0
+    rounds.run(1)
+    rounds.cost_s = 1.0
+    rounds.run(40)
+    assert max(u for _, u in rounds.terms[30:]) == before
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_updates_made_while_the_halt_was_under_way_are_not_of_the_round(seed):
+    """Else workers look faster than they are, and longer rounds better."""
+    rounds = Rounds(adapting(), M, exponential, cost_s=0.3, seed=seed)
+    rounds.halt_s = 0.2
+    rounds.run(500)
+    assert rounds.terms[-1] == (1, 1)
+    assert len(rounds.changes) <= 2
+
+
+def test_a_k_that_stays_is_the_same_when_a_hung_worker_is_back():
+    adaptation = adapting("u", wait_for=M, target_updates=1)
+    rounds = Rounds(adaptation, M, even, cost_s=20.0)
+    rounds.hung = frozenset({3})
+    rounds.run(20)
+    assert {change.wait_for for change in rounds.changes} == {M}
+
+
 @pytest.mark.parametrize("hung", [frozenset(), frozenset({3})])
 def test_k_counts_those_who_answer(hung):
     """It goes up to all of them where messages are costly."""
