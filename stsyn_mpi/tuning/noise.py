@@ -156,9 +156,10 @@ class _Gradients:
         variance = (squares - length) * size * (n - 1) / max(1, n - size)
         signal = length - variance / n * (1 - n / self._n_train)
         variance /= self._batch_size
-        if not math.isfinite(variance) or variance < 0:
+        if not 0 < variance < math.inf:
             return math.nan
-        return min(_MOST, max(_LEAST, variance / max(signal, variance / _MOST)))
+        level = variance / max(signal, variance / _MOST)
+        return float(min(_MOST, max(_LEAST, level)))
 
     def _parts(self) -> np.ndarray:
         """Return samples in random order, in parts of about a batch, (n_parts, size).

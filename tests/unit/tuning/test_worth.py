@@ -133,6 +133,12 @@ def test_noise_far_above_the_gradient_is_told_alike_with_every_seed(monkeypatch)
     assert fewer == pytest.approx(np.median(levels), rel=0.25)
 
 
+def test_a_model_without_gradients_has_no_noise_level(monkeypatch):
+    monkeypatch.setattr(_Gradients, "_of", lambda self, *_: np.zeros(650))
+    noise = measure_noise(None, SimulateConfig(model="softmax"), is_own=False)
+    assert noise.level == noise_module.UNKNOWN
+
+
 def test_work_that_was_not_used_has_no_age():
     columns = {
         "worker_status": np.array([[1, 2, 1, 4]]),
