@@ -30,6 +30,8 @@ def _recommended(advice: Advice) -> str:
     )
     if rival.to_best.is_noise:
         return f"{said}: the difference is inside the noise, more --seeds may tell."
+    if not rival.to_best.is_known:
+        return f"{said}: whether that is chance, more --budget may tell."
     return f"{said}: use it."
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from stsyn_mpi.tuning.candidates import make_candidate
 from stsyn_mpi.tuning.race import Standing
 from stsyn_mpi.tuning.ranking import paired_ratio, rank
 from stsyn_mpi.tuning.trials import Trial, Trials
+from stsyn_mpi.tuning.verdict import verdicts
 from stsyn_mpi.tuning.worth import Worth
 
 
@@ -87,3 +89,24 @@ def test_equal_draws_take_most_of_the_chance_out_of_differences(tmp_path, quiet)
     paired = np.var(np.subtract(one, other), ddof=1)
     separate = np.var(one, ddof=1) + np.var(other, ddof=1)
     assert paired < 0.25 * separate
+
+
+@pytest.mark.parametrize(
+    ("own", "rival", "words"),
+    [
+        ([1.0], [2.0], "one seed, no interval): whether that is chance"),
+        ([1.0, 1.1, 1.0], [2.0, 2.0, 2.0], "use it."),
+        ([1.0, 1.1, 1.0], [1.0, 1.0, 1.2], "inside the noise"),
+    ],
+)
+def test_how_sure_a_better_scheme_is_stands_in_the_verdict(own, rival, words):
+    ranked = rank([standing("k-sync:K=2", own), standing("stsyn", rival)])
+    present = ranked[0].label
+    advice = SimpleNamespace(
+        best=ranked[0],
+        ranked=ranked,
+        present=present,
+        find=lambda label: ranked[0],
+    )
+    assert words in verdicts(advice)[0]
+    assert ("use it" in verdicts(advice)[0]) is (words == "use it.")
