@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
@@ -20,6 +21,10 @@ from stsyn_mpi.tuning.communication import Communication, communication_of
 MOST_WORKERS = 10_000
 _SIMULATED = ("speeds", "round")
 """Violations of one independent law for all that the fitted law has in it."""
+_FAR_WORDS = (
+    "Warning: that is far off, and is simulated nevertheless: compare with the times "
+    "replayed, --delay trace:file=RUN.h5"
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,10 @@ def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
     broken = [test for test in find_violations(run).tests if test.is_violated]
+    found = fit.words.replace(f" {USES_MEASURED}", "").rstrip(".")
     words = [
-        f"{abridged(fit.words.rstrip('.'))}{_quality(fit)}",
+        f"{abridged(found)}{_quality(fit)}",
+        *([_FAR_WORDS] if fit.uses_measured else []),
         *(
             f"Not simulated: {abridged(test.words.rstrip('.'))}"
             for test in broken
