@@ -49,6 +49,12 @@ class Trial:
     best_accuracy: float = math.nan
 
 
+def rounds_of(candidate: Candidate, n_workers: int) -> int:
+    """Return how many rounds are simulated where nothing is trained."""
+    rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // n_workers))
+    return rounds_for(candidate, n_workers, rounds)
+
+
 class TooLongError(RunFailure):
     """A trial took more processor time than there is for it."""
 
@@ -141,9 +147,8 @@ class Trials:
             return replace(
                 base, target_accuracy=self.target, time_limit=limit_s, rounds=None
             )
-        m = self._common.workers or 1
-        rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // m))
-        return replace(base, timing_only=True, rounds=rounds_for(candidate, m, rounds))
+        rounds = rounds_of(candidate, self._common.workers or 1)
+        return replace(base, timing_only=True, rounds=rounds)
 
     def _read(self, run: Run, seed: int, cpu_s: float) -> Trial:
         timing = measure(run, Basis.TIMING, None).figures

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import pytest
 
+from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.config import TrainConfig
@@ -190,6 +191,19 @@ def test_the_terminal_says_what_was_assumed_in_eighty_columns(
     ):
         assert words in said
     assert "stsyn:K=4,U=5 seed 1: a step in" in captured.err
+    # However small the budget, the run's own is there to compare with.
+    assert "stsyn:K=4,U=10 seed 0" in captured.err.splitlines()[0]
+
+
+def test_a_long_name_cuts_no_number(free, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "adacomm:interval=123.456ms"
+    options = ("--strategies", f"stsyn,{name}", "-K", 4, "-U", 10000, "--noise", 2)
+    words = [*map(str, options), "--seeds", "2"]
+    assert run_command(["tune", str(free), *words]) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -255,6 +269,17 @@ def test_a_law_without_a_mean_is_refused_unless_another_is_given(free):
         with pytest.raises(InputError, match=r"has no mean .* name another"):
             machine_of(run, fit=fit)
         assert machine_of(run, delay="gamma:mean=2ms", fit=fit).mean_s == 0.002
+
+
+def test_a_law_that_is_far_off_is_said_to_be_simulated_nevertheless(free):
+    with open_run(free) as run:
+        near = fit_run(run)
+        laws = tuple(replace(law, distance=0.2) for law in near.laws)
+        words = f"{near.words} {USES_MEASURED}"
+        machine = machine_of(run, fit=replace(near, laws=laws, words=words))
+    said = " ".join(machine.words)
+    assert "far off, and is simulated nevertheless" in said
+    assert "measured times themselves" not in said
 
 
 def test_what_passes_between_updates_is_part_of_them(free):
