@@ -19,7 +19,7 @@ def _recommended(advice: Advice) -> str:
     best = advice.best
     rival = rival_of(advice)
     if best.is_paper:
-        return f"Use {best.label}{_before_others(rival)}."
+        return f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}."
     if rival is None:
         return f"Use {best.label}; no STSyn choice was tried."
     if not rival.has_arrived:
@@ -32,6 +32,8 @@ def _recommended(advice: Advice) -> str:
         return f"{said}: the difference is inside the noise, more --seeds may tell."
     if not rival.to_best.is_known:
         return f"{said}: whether that is chance, more --budget may tell."
+    if but := _but(advice, rival):
+        return f"{said}{but}."
     return f"{said}: use it."
 
 
@@ -42,6 +44,23 @@ def rival_of(advice: Advice) -> Ranked | None:
     """
     rivals = [it for it in advice.ranked if it.is_paper is not advice.best.is_paper]
     return next((it for it in rivals if it.to_best.is_known), next(iter(rivals), None))
+
+
+def _but(advice: Advice, rival: Ranked | None) -> str:
+    """Return who may be as good as the best, where the rival next to it is not.
+
+    The chance of a rival that seems to take longer can be larger.
+    """
+    if rival is None or not rival.to_best.is_known or rival.to_best.is_noise:
+        return ""
+    for it in advice.ranked:
+        if it.is_paper is rival.is_paper and it.to_best.is_noise:
+            return (
+                f", but {it.label} is inside the noise: it takes "
+                f"{_share(it.to_best)} times as long as {advice.best.label}"
+                f"{_interval(it.to_best)}"
+            )
+    return ""
 
 
 def _before_others(rival: Ranked | None) -> str:

@@ -1,6 +1,7 @@
 """Differences of paired seeds, their intervals, and what is said of them."""
 
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -82,7 +83,7 @@ def test_equal_draws_take_most_of_the_chance_out_of_differences(tmp_path, quiet)
     one, other = (
         [
             math.log(trials.make(make_candidate(text, 8, 4, 10), seed).cost_s)
-            for seed in range(10)
+            for seed in range(6)
         ]
         for text in ("local-sgd:U=10", "local-sgd:U=11")
     )
@@ -100,13 +101,30 @@ def test_equal_draws_take_most_of_the_chance_out_of_differences(tmp_path, quiet)
     ],
 )
 def test_how_sure_a_better_scheme_is_stands_in_the_verdict(own, rival, words):
-    ranked = rank([standing("k-sync:K=2", own), standing("stsyn", rival)])
-    present = ranked[0].label
+    first = said_of(("k-sync:K=2", own), ("stsyn", rival))
+    assert words in first
+    assert ("use it" in first) is (words == "use it.")
+
+
+@pytest.mark.parametrize(
+    ("best", "sure", "unsure"),
+    [("k-sync", "stsyn:K=4,U=2", "stsyn:K=4,U=3"), ("stsyn", "async", "k-sync")],
+)
+def test_a_rival_that_is_slower_for_sure_hides_none_that_is_not(best, sure, unsure):
+    first = said_of(
+        (best, [1.0, 1.0, 1.0]), (sure, [1.1, 1.1, 1.11]), (unsure, [1.0, 1.0, 1.5])
+    )
+    assert re.search(rf"{sure}.*, but {unsure}.* is inside the noise", first)
+    assert "use it" not in first
+
+
+def said_of(*candidates):
+    """Return the first sentence on candidates with these costs."""
+    ranked = rank([standing(label, costs) for label, costs in candidates])
     advice = SimpleNamespace(
         best=ranked[0],
         ranked=ranked,
-        present=present,
+        present=ranked[0].label,
         find=lambda label: ranked[0],
     )
-    assert words in verdicts(advice)[0]
-    assert ("use it" in verdicts(advice)[0]) is (words == "use it.")
+    return verdicts(advice)[0]
