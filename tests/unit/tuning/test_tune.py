@@ -43,7 +43,7 @@ def scheme_of(label):
 
 
 def test_with_free_messages_and_data_alike_single_updates_beat_stsyn(tune, free):
-    advice = tune(free, *FEW, "-K", "2", "-U", "2", "--seeds", 5)
+    advice = tune(free, *FEW, "-K", "2", "-U", "2", "--seeds", 3)
     assert scheme_of(advice["recommended"]["strategy"]) in ("k-sync", "k-batch-sync")
     assert advice["recommended"]["target_updates"] == 1
     verdict = " ".join(advice["verdict"])
@@ -58,13 +58,13 @@ def test_with_free_messages_and_data_alike_single_updates_beat_stsyn(tune, free)
     present = next(c for c in advice["candidates"] if c["strategy"] == "stsyn:K=4,U=10")
     assert advice["present"] == present["strategy"]
     assert present["to_best"]["low"] > 2
-    assert present["seeds"] == 5
+    assert present["seeds"] == 3
 
 
 def test_where_messages_cost_it_recommends_what_direct_simulation_finds_best(
     tune, costly, tmp_path, quiet
 ):
-    options = ("-K", "4,8", "-U", "2,10,20", "--noise", 2)
+    options = ("-K", "4,8", "-U", "2,20", "--noise", 2)
     advice = tune(costly, *FEW, *options)
     assert scheme_of(advice["recommended"]["strategy"]) == "stsyn"
     common = SimulateConfig(
@@ -76,7 +76,8 @@ def test_where_messages_cost_it_recommends_what_direct_simulation_finds_best(
     )
     trials = Trials(common, Worth(2.0), None, tmp_path, quiet)
     labels = [candidate["strategy"] for candidate in advice["candidates"]]
-    assert len(labels) == 6 + 3 + 2 + 2
+    # The run's own is there, too.
+    assert len(labels) == 4 + 2 + 2 + 2 + 1
     costs = {
         label: trials.make(make_candidate(label, 8, 1, 1), 100).cost_s
         for label in labels
@@ -198,7 +199,7 @@ def test_the_terminal_says_what_was_assumed_in_eighty_columns(
 def test_a_long_name_cuts_no_number(free, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     name = "adacomm:interval=123.456ms"
-    options = ("--strategies", f"stsyn,{name}", "-K", 4, "-U", 10000, "--noise", 2)
+    options = ("--strategies", f"stsyn,{name}", "-K", 4, "-U", 100, "--noise", 2)
     words = [*map(str, options), "--seeds", "2"]
     assert run_command(["tune", str(free), *words]) == 0
     printed = capsys.readouterr().out
@@ -228,7 +229,7 @@ def test_what_speaks_against_the_advice_is_said(tune, simulated, options, words)
 
 
 def test_a_budget_that_ends_early_is_said(tune, free):
-    advice = tune(free, "--budget", "400ms", "--seeds", 50, *FEW[:2])
+    advice = tune(free, "--budget", "300ms", "--seeds", 50, *FEW[:2])
     assert any("ended the trials early" in line for line in advice["assumptions"])
     assert all(candidate["seeds"] < 50 for candidate in advice["candidates"])
 
@@ -249,7 +250,7 @@ def test_a_budget_that_ends_early_is_said(tune, free):
         (("--data", "nowhere.h5"), "nowhere.h5"),
         (("--model", "mlps"), "did you mean 'mlp'"),
         (("--apply", "nowhere/out.toml"), "there is no such folder"),
-        (("--target", 0.999, "--budget", "1s", *FEW), "was not reached by"),
+        (("--target", 0.999, "--budget", "500ms", *FEW), "was not reached by"),
     ],
 )
 def test_bad_input_is_one_line(capsys, free, tmp_path, monkeypatch, options, words):
