@@ -11,7 +11,6 @@ from pathlib import Path
 import h5py
 import pytest
 
-from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.config import TrainConfig
@@ -272,15 +271,29 @@ def test_a_law_without_a_mean_is_refused_unless_another_is_given(free):
         assert machine_of(run, delay="gamma:mean=2ms", fit=fit).mean_s == 0.002
 
 
-def test_a_law_that_is_far_off_is_said_to_be_simulated_nevertheless(free):
-    with open_run(free) as run:
-        near = fit_run(run)
-        laws = tuple(replace(law, distance=0.2) for law in near.laws)
-        words = f"{near.words} {USES_MEASURED}"
-        machine = machine_of(run, fit=replace(near, laws=laws, words=words))
-    said = " ".join(machine.words)
-    assert "far off, and is simulated nevertheless" in said
+BIMODAL = "bimodal:mean=20ms,slowdown=30"
+
+
+def test_where_no_law_is_near_the_run_is_replayed(tune, simulated):
+    """And what is found best is so under the law that the run had."""
+    path = simulated("bimodal", delay=BIMODAL)
+    options = ("--strategies", "stsyn", "-K", "1,8", "-U", "2,50", "--seeds", 2)
+    found = tune(path, *options, "--noise", 2)
+    true = tune(path, *options, "--noise", 2, "--delay", BIMODAL)
+    assert found["delay"] == f"trace:file={path}"
+    assert found["recommended"]["strategy"] == true["recommended"]["strategy"]
+    said = " ".join(found["assumptions"])
+    assert "own updates are replayed" in said
     assert "measured times themselves" not in said
+    assert "chance is not in the intervals" in said
+
+
+def test_what_cannot_be_replayed_is_said_to_be_far_off(simulated):
+    with open_run(simulated("bimodal", delay=BIMODAL)) as run:
+        fit = fit_run(run)
+        machine = machine_of(run, fit=replace(fit, scope="per-round"))
+    assert machine.delay == fit.delay
+    assert "far off, and is simulated nevertheless" in " ".join(machine.words)
 
 
 def test_what_passes_between_updates_is_part_of_them(free):
