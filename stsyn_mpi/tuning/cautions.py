@@ -15,6 +15,7 @@ from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.candidates import NEVER_WAITS, Candidate
 from stsyn_mpi.tuning.request import Request
 from stsyn_mpi.tuning.trials import rounds_of
+from stsyn_mpi.tuning.verdict import TRACE
 
 _CONSTANT = "constant"
 _FEWEST_UPLOADS = 3
@@ -72,7 +73,7 @@ def _of_draws(request: Request, delay: str) -> Iterator[str]:
             "Warning: workers draw once a round, and the very many updates that few of "
             "them do then count in full: train them, --target"
         )
-    if spec.name == "trace":
+    if spec.name == TRACE:
         yield (
             "Warning: what a trace has is replayed alike with every seed, and its "
             "chance is not in the intervals"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.ranking import Ranked, Ratio
 
+TRACE = "trace"
+"""Law that is the same for every seed."""
 _MOST_NAMES = 6
 
 
@@ -34,6 +37,8 @@ def _recommended(advice: Advice) -> str:
         return f"{said}: whether that is chance, more --budget may tell."
     if but := _but(advice, rival):
         return f"{said}{but}."
+    if parse_spec(advice.machine.delay).name == TRACE:
+        return f"{said}; what chance there is in the trace is not in that."
     return f"{said}: use it."
 
 

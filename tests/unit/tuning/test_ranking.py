@@ -118,11 +118,20 @@ def test_a_rival_that_is_slower_for_sure_hides_none_that_is_not(best, sure, unsu
     assert "use it" not in first
 
 
-def said_of(*candidates):
+def test_differences_under_a_trace_are_no_reason_by_themselves():
+    costs = ("k-sync", [1.0, 1.0]), ("stsyn", [2.0, 2.0])
+    assert "use it" in said_of(*costs)
+    first = said_of(*costs, delay="trace:file=a.h5")
+    assert "use it" not in first
+    assert "chance there is in the trace is not in that" in first
+
+
+def said_of(*candidates, delay="exponential:mean=1s"):
     """Return the first sentence on candidates with these costs."""
     ranked = rank([standing(label, costs) for label, costs in candidates])
     advice = SimpleNamespace(
         best=ranked[0],
+        machine=SimpleNamespace(delay=delay),
         ranked=ranked,
         present=ranked[0].label,
         find=lambda label: ranked[0],
