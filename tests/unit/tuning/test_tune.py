@@ -277,7 +277,7 @@ BIMODAL = "bimodal:mean=20ms,slowdown=30"
 def test_where_no_law_is_near_the_run_is_replayed(tune, simulated):
     """And what is found best is so under the law that the run had."""
     path = simulated("bimodal", delay=BIMODAL)
-    options = ("--strategies", "stsyn", "-K", "1,8", "-U", "2,50", "--seeds", 2)
+    options = ("--strategies", "stsyn", "-K", "4", "-U", "2,50", "--seeds", 2)
     found = tune(path, *options, "--noise", 2)
     true = tune(path, *options, "--noise", 2, "--delay", BIMODAL)
     assert found["delay"] == f"trace:file={path}"
