@@ -163,13 +163,19 @@ def communication_s(run: Run, rounds: RegularRounds, scheme: str) -> float:
     InputError
         If no round has recorded all of that.
     """
+    known = communication_times_s(run, rounds, scheme)
+    return float(np.median(known) if scheme in IN_CYCLES else known.mean())
+
+
+def communication_times_s(run: Run, rounds: RegularRounds, scheme: str) -> np.ndarray:
+    """Return the times that `communication_s` sums up, s (n,), n not 0."""
     is_cycle = scheme in IN_CYCLES
     seconds = run["worker_idle_s"] if is_cycle else _beside_computing_s(run, rounds)
     known = seconds[rounds.regular]
     known = known[np.isfinite(known)]
     if not len(known):
         raise _NoPredictionError("it has no round with all its times")
-    return float(np.median(known) if is_cycle else known.mean())
+    return np.asarray(known)
 
 
 def _beside_computing_s(run: Run, rounds: RegularRounds) -> np.ndarray:
