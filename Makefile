@@ -42,7 +42,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-unit: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/unit tests/fuzz -n auto
+	$(BIN)/pytest tests/unit tests/fuzz -n auto --dist loadfile
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev

@@ -15,6 +15,8 @@ from stsyn_mpi.study.entries import canonical_scheme
 PAPER = "stsyn"
 MOST_UPDATES = 10_000
 """U above this is not simulated."""
+NEVER_WAITS = ("k-async", "k-batch-async", "async", "fedbuff")
+"""Schemes whose workers go on while others are at work."""
 
 
 @dataclass(frozen=True, order=True)
@@ -99,8 +101,5 @@ def rounds_for(candidate: Candidate, n_workers: int, rounds: int) -> int:
     A round of a scheme that goes on with K uploads is short: there must be more.
     """
     share = n_workers / min(n_workers, candidate.wait_for)
-    is_short = candidate.name in _NEVER_WAITS or trains_gradients(candidate.label)
+    is_short = candidate.name in NEVER_WAITS or trains_gradients(candidate.label)
     return min(20 * rounds, math.ceil(rounds * share)) if is_short else rounds
-
-
-_NEVER_WAITS = ("k-async", "k-batch-async", "async", "fedbuff")

@@ -13,6 +13,7 @@ from stsyn_mpi.analysis.theory.run_cost import (
     IN_CYCLES,
     NOTHING_S,
     communication_s,
+    communication_times_s,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import printable, time_words
@@ -27,6 +28,7 @@ _UNTOLD = ("k-async",)
 """Schemes with workers that wait for others, and others that go on meanwhile."""
 _FEWEST_ROUNDS = 10
 _STANDARD_ERRORS = 4.0
+_UNEVEN = 1.5
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def _measured(run: Run, n_bytes: int) -> Communication:
     try:
         rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
         cost_s = max(0.0, communication_s(run, rounds, kind))
+        half_s = float(np.median(communication_times_s(run, rounds, kind)))
     except InputError as error:
         raise InputError(
             f"{run.path}: what messages cost cannot be measured: {error}: say it, as "
@@ -134,11 +137,24 @@ def _measured(run: Run, n_bytes: int) -> Communication:
     beside = "an upload" if name in IN_CYCLES else "a round"
     words = (
         f"Communication takes {time_words(cost_s)} beside the updates of {beside}, as "
-        f"measured over {int(rounds.regular.sum()):,} rounds"
+        f"measured over {int(rounds.regular.sum()):,} rounds{_uneven(cost_s, half_s)}"
     )
+    return Communication(_constant(cost_s), words, n_bytes)
+
+
+def _uneven(cost_s: float, half_s: float) -> str:
+    """Return a word on a mean that few rounds make, as one in which a worker hung."""
+    if cost_s <= _UNEVEN * max(half_s, NOTHING_S):
+        return ""
+    return (
+        f", half of which took no more than {time_words(half_s)}: if what the others "
+        f"took longer will not come again, say --network {_constant(half_s)}"
+    )
+
+
+def _constant(cost_s: float) -> str:
     is_free = cost_s < NOTHING_S
-    network = "free" if is_free else f"constant:cost={1e3 * cost_s:.6g}ms"
-    return Communication(network, words, n_bytes)
+    return "free" if is_free else f"constant:cost={1e3 * cost_s:.6g}ms"
 
 
 def _serial(

@@ -129,5 +129,5 @@ class _Jury:
         seed = self._request.seed
         race = Race(trials, self._budget, seed, n_seeds, self._always, reach_s)
         standings = race.run(candidates)
-        self.ended_early = race.ended_early
+        self.ended_early |= race.ended_early
         return standings

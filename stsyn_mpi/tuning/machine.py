@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
+from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND, RunFit, fit_run
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
@@ -20,6 +21,15 @@ from stsyn_mpi.tuning.communication import Communication, communication_of
 MOST_WORKERS = 10_000
 _SIMULATED = ("speeds", "round")
 """Violations of one independent law for all that the fitted law has in it."""
+_GIVEN_WORDS = "Update times are what --delay says"
+_REPLAYED_WORDS = (
+    "The run's own updates are replayed, as no law is near them: where rounds were cut "
+    "short long ones are too rare"
+)
+_FAR_WORDS = (
+    "Warning: that is far off, and is simulated nevertheless: name another law with "
+    "--delay"
+)
 
 
 @dataclass(frozen=True)
@@ -80,32 +90,56 @@ def machine_of(
         raise InputError(f"{run.path} has {n:,} workers: at most {MOST_WORKERS:,}")
     communication = communication_of(run, network)
     if delay is not None:
-        words = [f"Update times are what --delay says: {delay}"]
+        parse_virtual_delay(delay, 0, n)
+        laws: Sequence[UpdateLaw] = worker_laws(delay, n)
+        words = [f"{_GIVEN_WORDS}: {delay}"]
     else:
-        delay, words = _fitted(run, fit or fit_run(run))
-    parse_virtual_delay(delay, 0, n)
+        delay, laws, words = _fitted(run, fit or fit_run(run))
     words.append(communication.words)
-    return Machine(n, delay, worker_laws(delay, n), communication, tuple(words))
+    return Machine(n, delay, laws, communication, tuple(words))
 
 
-def _fitted(run: Run, fit: RunFit) -> tuple[str, list[str]]:
+def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], list[str]]:
     """Return the law of whole updates, and words on it and on what breaks it."""
+    _check_mean(run, fit)
+    words = [abridged(fit.words.replace(f" {USES_MEASURED}", "").rstrip("."))]
+    broken = [
+        f"Not simulated: {abridged(test.words.rstrip('.'))}"
+        for test in find_violations(run).tests
+        if test.is_violated and test.name not in _SIMULATED
+    ]
+    replayed = _replayed(run, fit)
+    if replayed is not None:
+        return replayed, fit.update_laws, [*words, _REPLAYED_WORDS, *broken]
+    words[0] += _quality(fit)
+    words += [_FAR_WORDS] if fit.uses_measured else []
+    delay = _with_time_between(fit.delay, fit.between_s)
+    parse_virtual_delay(delay, 0, run.n_workers)
+    return delay, worker_laws(delay, run.n_workers), [*words, *broken]
+
+
+def _check_mean(run: Run, fit: RunFit) -> None:
     if not fit.delay:
         name = fit.laws[0].name if fit.laws else "none"
         raise InputError(
             f"{run.path}: the law that fits its update times best ({name}) has no mean "
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
-    broken = [test for test in find_violations(run).tests if test.is_violated]
-    words = [
-        f"{abridged(fit.words.rstrip('.'))}{_quality(fit)}",
-        *(
-            f"Not simulated: {abridged(test.words.rstrip('.'))}"
-            for test in broken
-            if test.name not in _SIMULATED
-        ),
-    ]
-    return _with_time_between(fit.delay, fit.between_s), words
+
+
+def _replayed(run: Run, fit: RunFit) -> str | None:
+    """Return the run as a law where no other is near its updates and it can be one.
+
+    Of a worker that draws once a round no more than the record holds can be replayed.
+    """
+    if not fit.uses_measured or fit.scope == PER_ROUND:
+        return None
+    delay = f"trace:file={run.path}"
+    try:
+        parse_virtual_delay(delay, 0, run.n_workers)
+    except InputError:
+        return None
+    return delay
 
 
 def _quality(fit: RunFit) -> str:

@@ -18,7 +18,8 @@ from stsyn_mpi.spec import parse_number
 AUTO = "auto"
 UNKNOWN = 10.0
 """Taken where it cannot be measured."""
-_BATCHES, _STEPS = 64, 200
+_STEPS = 200
+_MOST_SAMPLES, _FEWEST_PARTS, _MOST_PARTS = 8192, 64, 512
 _LEAST, _MOST = 1e-3, 1e6
 
 
@@ -70,9 +71,8 @@ def said_noise(level: float) -> Noise:
 def measure_noise(run: Run, common: SimulateConfig, *, is_own: bool) -> Noise:
     """Measure the noise at the first and the last model, and take their middle.
 
-    The gradients of 64 batches, drawn from all training data, are compared with their
-    mean. Noise grows as the loss falls: the geometric mean of the two stands for what
-    lies between.
+    The gradients of parts of the training data are compared with that of all. Noise
+    grows as the loss falls: the geometric mean of the two stands for what lies between.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class _Gradients:
     """Gradients on random batches of the training data."""
 
     def __init__(self, model: Model, data: Dataset, common: SimulateConfig) -> None:
-        self._model, self._lr = model, common.lr
+        self._model, self._lr, self._n_train = model, common.lr, data.n_train
         self._images, self._labels = data.read_train(np.arange(data.n_train))
         self._batch_size = min(common.batch_size, 4 * data.n_train)
         self._rng = np.random.default_rng(common.seed)
@@ -122,6 +122,9 @@ class _Gradients:
     def draw(self, params: np.ndarray) -> np.ndarray:
         """Return the gradient on a new batch, valid until the next call."""
         rows = self._rng.integers(0, len(self._labels), self._batch_size)
+        return self._of(params, rows)
+
+    def _of(self, params: np.ndarray, rows: np.ndarray) -> np.ndarray:
         self._model.loss_and_gradient(
             params, self._images[rows], self._labels[rows], self._gradient
         )
@@ -137,17 +140,34 @@ class _Gradients:
     def noise(self, params: np.ndarray) -> float:
         """Return sigma^2 / |g|^2, both estimated without bias.
 
-        With b batches, E |mean gradient|^2 = |g|^2 + sigma^2 / b.
+        All samples are taken once: the mean of batches drawn at random has noise of
+        its own, of which |g|^2 cannot be told where the model is nearly trained.
         """
-        mean = np.zeros(len(params))
-        squares = 0.0
-        for _ in range(_BATCHES):
-            gradient = self.draw(params)
-            mean += gradient / _BATCHES
-            squares += float(np.dot(gradient, gradient))
+        parts = self._parts()
+        n, size = parts.size, parts.shape[1]
+        mean, squares = np.zeros(len(params)), 0.0
+        for rows in parts:
+            gradient = self._of(params, rows)
+            mean += gradient / len(parts)
+            squares += float(np.dot(gradient, gradient)) / len(parts)
         length = float(mean @ mean)
-        variance = (squares - _BATCHES * length) / (_BATCHES - 1)
-        signal = length - variance / _BATCHES
-        if not math.isfinite(variance) or variance < 0:
+        # Of one sample: means of parts without a common sample vary less, n - 1 to
+        # n - size.
+        variance = (squares - length) * size * (n - 1) / max(1, n - size)
+        signal = length - variance / n * (1 - n / self._n_train)
+        variance /= self._batch_size
+        if not 0 < variance < math.inf:
             return math.nan
-        return min(_MOST, max(_LEAST, variance / max(signal, variance / _MOST)))
+        level = variance / max(signal, variance / _MOST)
+        return float(min(_MOST, max(_LEAST, level)))
+
+    def _parts(self) -> np.ndarray:
+        """Return samples in random order, in parts of about a batch, (n_parts, size).
+
+        64 parts at least tell the variance, 512 at most bound the work.
+        """
+        n = min(self._n_train, _MOST_SAMPLES)
+        least, most = math.ceil(n / _MOST_PARTS), max(1, n // _FEWEST_PARTS)
+        size = min(max(self._batch_size, least), most)
+        chosen = self._rng.permutation(self._n_train)[: n // size * size]
+        return chosen.reshape(-1, size)

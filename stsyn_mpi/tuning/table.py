@@ -78,7 +78,8 @@ def _rows(advice: Advice) -> list[Ranked]:
 def _table(advice: Advice) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     is_trained = advice.request.target is not None
-    table.add_column("strategy", no_wrap=True)
+    # A long name wraps before a number is cut.
+    table.add_column("strategy", overflow="fold")
     unit = "time\n(s)" if is_trained else _unit(advice)
     table.add_column(unit, justify="right", no_wrap=True)
     for heading in ("ratio", "95 %\ninterval", "seeds"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from stsyn_mpi.analysis.comparison import Basis, Measured, measure
@@ -18,6 +19,7 @@ from stsyn_mpi.tuning.candidates import Candidate, rounds_for
 from stsyn_mpi.tuning.worth import Worth, worth_per_s
 
 _ROUNDS, _FEWEST_ROUNDS, _WORKER_ROUNDS = 100, 20, 20_000
+_ROUNDS_A_LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Trial:
     useful_per_s: float
     cpu_s: float
     best_accuracy: float = math.nan
+
+
+def rounds_of(candidate: Candidate, n_workers: int) -> int:
+    """Return how many rounds are simulated where nothing is trained."""
+    rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // n_workers))
+    return rounds_for(candidate, n_workers, rounds)
 
 
 class TooLongError(RunFailure):
@@ -111,13 +119,17 @@ class Trials:
         RunFailure
             If it was stopped.
         """
-        began = time.process_time()
+        began, rounds = time.process_time(), count()
 
         def watch(_: object) -> None:
-            if time.process_time() - began > self.most_cpu_s:
+            # Asking for the time can take as long as a round.
+            is_asked = next(rounds) % _ROUNDS_A_LOOK == 0
+            if is_asked and time.process_time() - began > self.most_cpu_s:
                 raise TooLongError(f"{candidate} takes too long")
 
         config = self._config(candidate, seed, limit_s)
+        # A file that is there would be looked at before it is replaced.
+        self._path.unlink(missing_ok=True)
         simulate(config, report=watch)
         with open_run(self._path) as run:
             if not is_whole(run, self.target):
@@ -141,9 +153,8 @@ class Trials:
             return replace(
                 base, target_accuracy=self.target, time_limit=limit_s, rounds=None
             )
-        m = self._common.workers or 1
-        rounds = max(_FEWEST_ROUNDS, min(_ROUNDS, _WORKER_ROUNDS // m))
-        return replace(base, timing_only=True, rounds=rounds_for(candidate, m, rounds))
+        rounds = rounds_of(candidate, self._common.workers or 1)
+        return replace(base, timing_only=True, rounds=rounds)
 
     def _read(self, run: Run, seed: int, cpu_s: float) -> Trial:
         timing = measure(run, Basis.TIMING, None).figures

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND
-from stsyn_mpi.caveats import bias_of
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
-from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.candidates import (
@@ -20,6 +15,7 @@ from stsyn_mpi.tuning.candidates import (
     fitting,
     make_candidate,
 )
+from stsyn_mpi.tuning.cautions import cautions
 from stsyn_mpi.tuning.grid import make_grid
 from stsyn_mpi.tuning.judging import judge
 from stsyn_mpi.tuning.machine import Machine, machine_of
@@ -61,7 +57,8 @@ def tune(request: Request, progress: Progress) -> Advice:
     found = judge(request, proxy.common, worth, candidates, present, progress)
     if found.ended_early:
         notes.append(f"The budget of {request.budget_s:g} s ended the trials early")
-    notes += _caveats(request, proxy, found.ranked[0].label)
+    tried = [it.standing.candidate for it in found.ranked]
+    notes += cautions(request, own, proxy.common, tried[0], tried)
     return Advice(
         request,
         own,
@@ -74,31 +71,6 @@ def tune(request: Request, progress: Progress) -> Advice:
         found.round_s,
         tuple(notes),
     )
-
-
-def _caveats(request: Request, proxy: Proxy, label: str) -> list[str]:
-    """Return what speaks against the advice."""
-    config = replace(proxy.common, strategy=label)
-    words: list[str] = []
-    if request.target is None and _draws_once_a_round(config.delay):
-        words.append(
-            "Warning: workers draw once a round, and the very many updates that few of "
-            "them do then count in full: train them, --target"
-        )
-    if parse_spec(config.partition).name == "iid":
-        return words
-    bias = bias_of(config.resolved(config.workers or 0))
-    words += [f"Warning: {bias}"] if bias is not None else []
-    if request.target is None:
-        words.append(
-            f"Warning: what an update is worth is for data that are alike, and with "
-            f"partition {config.partition} they are not: train them, --target"
-        )
-    return words
-
-
-def _draws_once_a_round(delay: str) -> bool:
-    return parse_spec(delay, "--delay").parameters.get("scope") == PER_ROUND
 
 
 def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:
@@ -143,4 +115,5 @@ def _candidates(
             f"Of {n_all} candidates {n_all - len(good)} are left out, as theory "
             "expects less of them than of others of their scheme"
         )
-    return [*good, *([present] if present not in good else [])], notes
+    # First, so that whatever the budget the run is compared with.
+    return [present, *(it for it in good if it != present)], notes

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 
+from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.ranking import Ranked, Ratio
 
+TRACE = "trace"
+"""Law that is the same for every seed."""
 _MOST_NAMES = 6
 
 
@@ -19,7 +22,7 @@ def _recommended(advice: Advice) -> str:
     best = advice.best
     rival = rival_of(advice)
     if best.is_paper:
-        return f"Use {best.label}{_before_others(rival)}."
+        return f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}."
     if rival is None:
         return f"Use {best.label}; no STSyn choice was tried."
     if not rival.has_arrived:
@@ -30,6 +33,12 @@ def _recommended(advice: Advice) -> str:
     )
     if rival.to_best.is_noise:
         return f"{said}: the difference is inside the noise, more --seeds may tell."
+    if not rival.to_best.is_known:
+        return f"{said}: whether that is chance, more --budget may tell."
+    if but := _but(advice, rival):
+        return f"{said}{but}."
+    if parse_spec(advice.machine.delay).name == TRACE:
+        return f"{said}; what chance there is in the trace is not in that."
     return f"{said}: use it."
 
 
@@ -40,6 +49,23 @@ def rival_of(advice: Advice) -> Ranked | None:
     """
     rivals = [it for it in advice.ranked if it.is_paper is not advice.best.is_paper]
     return next((it for it in rivals if it.to_best.is_known), next(iter(rivals), None))
+
+
+def _but(advice: Advice, rival: Ranked | None) -> str:
+    """Return who may be as good as the best, where the rival next to it is not.
+
+    The chance of a rival that seems to take longer can be larger.
+    """
+    if rival is None or not rival.to_best.is_known or rival.to_best.is_noise:
+        return ""
+    for it in advice.ranked:
+        if it.is_paper is rival.is_paper and it.to_best.is_noise:
+            return (
+                f", but {it.label} is inside the noise: it takes "
+                f"{_share(it.to_best)} times as long as {advice.best.label}"
+                f"{_interval(it.to_best)}"
+            )
+    return ""
 
 
 def _before_others(rival: Ranked | None) -> str:

@@ -14,6 +14,7 @@ _POOR, _FAR = 0.05, 0.1
 _UNSEEN = 0.05
 """Share of a law that was never seen, from which on it is worth a word."""
 _MOST_NAMES = 5
+USES_MEASURED = "Predictions use the measured times themselves."
 
 
 def fit_words(
@@ -82,7 +83,7 @@ def _of_laws(laws: Sequence[FittedLaw], seen: float) -> Iterator[str]:
             "distribution function."
         )
     if is_far(best):
-        yield "Predictions use the measured times themselves."
+        yield USES_MEASURED
     if 1 - seen > _UNSEEN:
         yield (
             f"The longest {1 - seen:.0%} of update times were hardly ever seen to "

@@ -55,15 +55,26 @@ def communication_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> fl
     InputError
         If no round has all its times.
     """
-    is_cycle = kind.name in (*IN_CYCLES, _K_ASYNC)
-    if is_cycle:
+    known = communication_times_s(run, rounds, kind)
+    return float(np.median(known) if _is_cycle(kind) else known.mean())
+
+
+def communication_times_s(
+    run: Run, rounds: RegularRounds, kind: type[Strategy]
+) -> np.ndarray:
+    """Return the times that `communication_s` sums up, s (n,), n not 0."""
+    if _is_cycle(kind):
         seconds = _idle_s(run, rounds, only_last=kind.name == _K_ASYNC)
     else:
         seconds = _beside_computing_s(run, rounds, kind)
     known = seconds[np.isfinite(seconds)]
     if not len(known):
         raise InputError("it has no round with all its times")
-    return float(np.median(known) if is_cycle else known.mean())
+    return np.asarray(known)
+
+
+def _is_cycle(kind: type[Strategy]) -> bool:
+    return kind.name in (*IN_CYCLES, _K_ASYNC)
 
 
 def measured_words(run: Run, rounds: RegularRounds, name: str) -> str:

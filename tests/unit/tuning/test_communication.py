@@ -49,6 +49,20 @@ def test_chance_alone_makes_no_queue(as_real):
         assert communication_of(run, None).network == "constant:cost=50ms"
 
 
+def test_a_mean_that_one_round_makes_is_said_to_be_one(as_real):
+    """As that in which a worker hung and was not known to yet."""
+    run = as_real("uneven", network="constant:cost=5ms")
+    path = run.path
+    assert "half of which" not in communication_of(run, None).words
+    run.close()
+    with h5py.File(path, "r+") as file:
+        file["wall_s"][30:] += 1.0
+    with open_run(path) as run:
+        found = communication_of(run, None)
+    assert "say --network constant:cost=5ms" in found.words
+    assert float(found.network.split("=")[1].rstrip("ms")) > 15
+
+
 def test_messages_without_time_are_free(as_real):
     assert communication_of(as_real("without"), None).network == "free"
 

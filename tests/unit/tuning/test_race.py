@@ -4,9 +4,13 @@ import math
 
 import pytest
 
+from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.tuning import judging
 from stsyn_mpi.tuning.candidates import make_candidate
-from stsyn_mpi.tuning.race import Budget, Race
+from stsyn_mpi.tuning.race import Budget, Race, Standing
+from stsyn_mpi.tuning.request import Request
 from stsyn_mpi.tuning.trials import TooLongError, Trial
+from stsyn_mpi.tuning.worth import Worth
 
 STSYN = [f"stsyn:K=4,U={u}" for u in range(101, 121)]
 OTHERS = [f"local-sgd:U={u}" for u in range(1, 41)]
@@ -87,8 +91,25 @@ def test_the_budget_ends_it_and_the_first_were_tried():
 
 @pytest.mark.parametrize("costs", [[2.0, math.inf], [math.inf, 2.0]])
 def test_a_mean_is_infinite_where_one_never_arrives(costs):
-    from stsyn_mpi.tuning.race import Standing
-
     trials = [Trial(n, cost, 1.0, 1.0, 0.0) for n, cost in enumerate(costs)]
     standing = Standing(make_candidate("stsyn", 8, 4, 1), trials)
     assert (standing.mean_s, standing.n_reached) == (math.inf, 1)
+
+
+def test_what_was_left_out_of_the_rounds_is_said_after_training_too(
+    monkeypatch, tmp_path
+):
+    """Two races, of which the first alone ended early."""
+    ended = iter([True, False])
+
+    class Short(Race):
+        def run(self, candidates):
+            self.ended_early = next(ended)
+            return [Standing(it, [Trial(0, 1.0, 1.0, 1.0, 0.0)]) for it in candidates]
+
+    monkeypatch.setattr(judging, "Race", Short)
+    monkeypatch.setattr(judging, "find_reach", lambda *_: 1.0)
+    own = make_candidate("stsyn", 8, 4, 1)
+    request, quiet = Request(tmp_path / "run.h5", target=0.5), Counted.progress
+    judged = judging.judge(request, SimulateConfig(), Worth(1.0), [own], own, quiet)
+    assert judged.ended_early

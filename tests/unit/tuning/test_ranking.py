@@ -1,7 +1,9 @@
 """Differences of paired seeds, their intervals, and what is said of them."""
 
 import math
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from stsyn_mpi.tuning.candidates import make_candidate
 from stsyn_mpi.tuning.race import Standing
 from stsyn_mpi.tuning.ranking import paired_ratio, rank
 from stsyn_mpi.tuning.trials import Trial, Trials
+from stsyn_mpi.tuning.verdict import verdicts
 from stsyn_mpi.tuning.worth import Worth
 
 
@@ -80,10 +83,57 @@ def test_equal_draws_take_most_of_the_chance_out_of_differences(tmp_path, quiet)
     one, other = (
         [
             math.log(trials.make(make_candidate(text, 8, 4, 10), seed).cost_s)
-            for seed in range(10)
+            for seed in range(6)
         ]
         for text in ("local-sgd:U=10", "local-sgd:U=11")
     )
     paired = np.var(np.subtract(one, other), ddof=1)
     separate = np.var(one, ddof=1) + np.var(other, ddof=1)
     assert paired < 0.25 * separate
+
+
+@pytest.mark.parametrize(
+    ("own", "rival", "words"),
+    [
+        ([1.0], [2.0], "one seed, no interval): whether that is chance"),
+        ([1.0, 1.1, 1.0], [2.0, 2.0, 2.0], "use it."),
+        ([1.0, 1.1, 1.0], [1.0, 1.0, 1.2], "inside the noise"),
+    ],
+)
+def test_how_sure_a_better_scheme_is_stands_in_the_verdict(own, rival, words):
+    first = said_of(("k-sync:K=2", own), ("stsyn", rival))
+    assert words in first
+    assert ("use it" in first) is (words == "use it.")
+
+
+@pytest.mark.parametrize(
+    ("best", "sure", "unsure"),
+    [("k-sync", "stsyn:K=4,U=2", "stsyn:K=4,U=3"), ("stsyn", "async", "k-sync")],
+)
+def test_a_rival_that_is_slower_for_sure_hides_none_that_is_not(best, sure, unsure):
+    first = said_of(
+        (best, [1.0, 1.0, 1.0]), (sure, [1.1, 1.1, 1.11]), (unsure, [1.0, 1.0, 1.5])
+    )
+    assert re.search(rf"{sure}.*, but {unsure}.* is inside the noise", first)
+    assert "use it" not in first
+
+
+def test_differences_under_a_trace_are_no_reason_by_themselves():
+    costs = ("k-sync", [1.0, 1.0]), ("stsyn", [2.0, 2.0])
+    assert "use it" in said_of(*costs)
+    first = said_of(*costs, delay="trace:file=a.h5")
+    assert "use it" not in first
+    assert "chance there is in the trace is not in that" in first
+
+
+def said_of(*candidates, delay="exponential:mean=1s"):
+    """Return the first sentence on candidates with these costs."""
+    ranked = rank([standing(label, costs) for label, costs in candidates])
+    advice = SimpleNamespace(
+        best=ranked[0],
+        machine=SimpleNamespace(delay=delay),
+        ranked=ranked,
+        present=ranked[0].label,
+        find=lambda label: ranked[0],
+    )
+    return verdicts(advice)[0]

@@ -1,12 +1,18 @@
 """What updates are worth, against hand-made rounds and against training."""
 
 import math
+from dataclasses import replace
+from statistics import harmonic_mean
 
 import numpy as np
 import pytest
 
+from stsyn_mpi.arrays import select_backend
+from stsyn_mpi.datasets import open_dataset
+from stsyn_mpi.models import build_model
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.tuning import noise as noise_module
 from stsyn_mpi.tuning.candidates import make_candidate
 from stsyn_mpi.tuning.noise import _Gradients, measure_noise, read_noise
 from stsyn_mpi.tuning.trials import Trials
@@ -106,15 +112,31 @@ def test_the_noise_is_that_of_gradients_drawn_by_hand():
     assert small.level > large.level
 
 
-def test_noise_far_above_the_gradient_is_measured_without_bias(monkeypatch):
-    """The mean of the batches' gradients is mostly noise, too."""
-    rng, signal = np.random.default_rng(4), np.zeros(650)
-    signal[:20] = 0.5
-    monkeypatch.setattr(
-        _Gradients, "draw", lambda self, params: signal + rng.normal(size=650)
-    )
+def test_noise_far_above_the_gradient_is_told_alike_with_every_seed(monkeypatch):
+    """Where 64 random batches together are mostly noise, too."""
+    monkeypatch.setattr(noise_module, "_STEPS", 4000)
+    common = SimulateConfig(model="softmax", batch_size=8)
+
+    def level(seed):
+        return _Gradients(model, data, replace(common, seed=seed)).noise(params)
+
+    with open_dataset("digits") as data:
+        model = build_model("softmax", select_backend("cpu"), data.image_shape, 10)
+        trained = _Gradients(model, data, common)
+        params = trained.train(model.initial_params(0))
+        levels = [level(seed) for seed in range(6)]
+        assert min(levels) > 64
+        assert max(levels) < 1.3 * min(levels)
+        # The noise of a part of the data, in place of all of them, is taken off.
+        monkeypatch.setattr(noise_module, "_MOST_SAMPLES", 700)
+        fewer = harmonic_mean([level(seed) for seed in range(40)])
+    assert fewer == pytest.approx(np.median(levels), rel=0.25)
+
+
+def test_a_model_without_gradients_has_no_noise_level(monkeypatch):
+    monkeypatch.setattr(_Gradients, "_of", lambda self, *_: np.zeros(650))
     noise = measure_noise(None, SimulateConfig(model="softmax"), is_own=False)
-    assert noise.level == pytest.approx(650 / 5, rel=0.2)
+    assert noise.level == noise_module.UNKNOWN
 
 
 def test_work_that_was_not_used_has_no_age():
