@@ -21,6 +21,13 @@ from stsyn_mpi.runfile.publish import (
 )
 from stsyn_mpi.runfile.reader import open_run
 
+_SMALLEST_ALIGNED_BYTES, _ALIGNED_BYTES = 64, 512
+"""Of HDF5's own blocks: so none that is written again lies on two pages of memory.
+
+The system writes page by page, and a kill between two leaves half a block, with a
+checksum that fails, and a column that nobody can read.
+"""
+
 
 def create_file(
     path: Path,
@@ -91,7 +98,13 @@ def open_with(path: Path | MemoryFile, mode: str, *, swmr: bool) -> h5py.File:
     version = "v110" if swmr else "v108"
     # Without a chunk cache rows reach the system by themselves: flushes are cheap.
     return h5py.File(
-        path, mode, libver=(version, version), rdcc_nbytes=0, locking="best-effort"
+        path,
+        mode,
+        libver=(version, version),
+        rdcc_nbytes=0,
+        locking="best-effort",
+        alignment_threshold=_SMALLEST_ALIGNED_BYTES,
+        alignment_interval=_ALIGNED_BYTES,
     )
 
 
