@@ -10,6 +10,22 @@ from real_jobs import Job
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command, rank_argv
 from stsyn_mpi.runfile.reader import open_run
 
+ASKS = {"ulfm=True", "start=ulfm"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what asks for fault tolerance in vain, and is the same without it."""
+    if find_mpirun().has_ulfm:
+        return
+    asks = [item for item in items if ASKS & set(_values(item))]
+    items[:] = [item for item in items if item not in asks]
+    config.hook.pytest_deselected(items=asks)
+
+
+def _values(item):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return [f"{name}={value}" for name, value in params.items()]
+
 
 @pytest.fixture
 def start(tmp_path):

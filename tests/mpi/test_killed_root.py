@@ -18,7 +18,7 @@ from stsyn_mpi.runfile.reader import open_run
 pytestmark = pytest.mark.mpi
 
 SEED = 20240
-N_KILLS = 4
+N_KILLS = 3
 OPTIONS = ("-K", 1, "-U", 1, "--model", "softmax", "--delay", "exponential:mean=2ms")
 
 
