@@ -134,3 +134,33 @@ class ChangesTable:
         """Make the rows written count."""
         if self._recording:
             self._index.extend_to(self._table.n_rows)
+
+
+class SideTables:
+    """All of these groups of one file, written together.
+
+    Parameters
+    ----------
+    file : h5py.File
+        A run file, open for writing.
+
+    Attributes
+    ----------
+    updates, events, changes
+        What takes their rows.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self.updates = UpdatesTable(file.get("updates"))
+        self.events = EventsTable(file.get("events"))
+        self.changes = ChangesTable(file.get("changes"))
+
+    def write(self) -> None:
+        """Write what is pending; the flush between data and scales orders both."""
+        tables = (self.updates, self.events, self.changes)
+        for table in tables:
+            table.write_data()
+        self._file.flush()
+        for table in tables:
+            table.commit()

@@ -25,21 +25,23 @@ from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
 from stsyn_mpi.runfile.history import first_history
 from stsyn_mpi.runfile.provenance import local_provenance
 from stsyn_mpi.runfile.resuming import resume_file
+from stsyn_mpi.runfile.round_blocks import (
+    Row,
+    Value,
+    blocks_of_columns,
+    blocks_of_rows,
+)
 from stsyn_mpi.runfile.schema import (
-    COLUMN_BY_NAME,
     COLUMNS,
     FORMAT_NAME,
     SCHEMA_VERSION,
     RunState,
     reason_bytes,
 )
-from stsyn_mpi.runfile.side_tables import ChangesTable, EventsTable, UpdatesTable
+from stsyn_mpi.runfile.side_tables import SideTables
 
 SYNC_INTERVAL_S = 10.0
 """Seconds between two calls of fsync: what a crash of the node can cost."""
-
-Value = float | int | np.ndarray
-Row = Mapping[str, Value]
 
 
 class RunWriter:
@@ -63,9 +65,7 @@ class RunWriter:
         self._columns = GrowingTable({c.name: file[c.name] for c in COLUMNS[1:]})
         self._index = GrowingIndex(file["round"])
         self._heartbeat = file["heartbeat"].id
-        self._updates = UpdatesTable(file.get("updates"))
-        self._events = EventsTable(file.get("events"))
-        self._changes = ChangesTable(file.get("changes"))
+        self._beside = SideTables(file)
         self._sync_interval_s = sync_interval_s
         self._last_sync = time.monotonic()
 
@@ -226,11 +226,7 @@ class RunWriter:
     def commit_rounds(self, rows: Sequence[Row]) -> None:
         """Commit several rounds at the cost of one; see `commit_round`."""
         self._check_rounds([row["round"] for row in rows])
-        blocks = self._columns.blank(len(rows))
-        for i, row in enumerate(rows):
-            for name, value in row.items():
-                _fill_in(blocks, name, i, value)
-        self._commit(blocks)
+        self._commit(blocks_of_rows(self._columns, rows))
 
     def commit_columns(self, columns: Mapping[str, np.ndarray]) -> None:
         """Commit several rounds by their columns; see `commit_round`.
@@ -241,10 +237,7 @@ class RunWriter:
             Column name to array of shape (n,), or (n, n_workers) for worker columns.
         """
         self._check_rounds(columns["round"].tolist())
-        blocks = self._columns.blank(len(columns["round"]))
-        for name, values in columns.items():
-            _fill_in(blocks, name, slice(None), values)
-        self._commit(blocks)
+        self._commit(blocks_of_columns(self._columns, columns))
 
     def _check_rounds(self, rounds: Sequence[Value]) -> None:
         expected = list(range(self.n_rounds, self.n_rounds + len(rounds)))
@@ -254,7 +247,7 @@ class RunWriter:
     def _commit(self, blocks: Mapping[str, np.ndarray]) -> None:
         with self._reporting():
             self._columns.append(blocks)
-            self._write_side_tables()
+            self._beside.write()
             self._index.extend_to(self._columns.n_rows)
             self._beat()
             self._file.flush()
@@ -270,11 +263,11 @@ class RunWriter:
             float64, shape (n, 6): round, worker, start_s, injected_s, work_s (seconds)
             and completed (1, or 0 for a cancelled update).
         """
-        self._updates.add(rows)
+        self._beside.updates.add(rows)
 
     def append_events(self, lines: Sequence[str]) -> None:
         """Add coordinator events as JSON texts, written with the next commit."""
-        self._events.add(lines)
+        self._beside.events.add(lines)
 
     def append_change(
         self, round_index: int, wait_for: int, target_updates: int, reason: str
@@ -290,7 +283,7 @@ class RunWriter:
         reason : str
             Why, in one line; cut at 240 bytes.
         """
-        self._changes.add(round_index, wait_for, target_updates, reason)
+        self._beside.changes.add(round_index, wait_for, target_updates, reason)
 
     def fill_evaluation(
         self,
@@ -347,7 +340,7 @@ class RunWriter:
         """
         name = RunState(state).value.encode()
         with self._reporting():
-            self._write_side_tables()
+            self._beside.write()
             self._file["state_reason"][()] = reason_bytes(reason)
             self._file["run_state"][()] = name
             self._beat()
@@ -359,7 +352,7 @@ class RunWriter:
             return
         with self._reporting():
             try:
-                self._write_side_tables()
+                self._beside.write()
                 self._sync()
             finally:
                 self._file.close()
@@ -374,15 +367,6 @@ class RunWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _write_side_tables(self) -> None:
-        """Write the side tables; the flush between data and scales orders both."""
-        tables = (self._updates, self._events, self._changes)
-        for table in tables:
-            table.write_data()
-        self._file.flush()
-        for table in tables:
-            table.commit()
 
     def _beat(self) -> None:
         everything = h5py.h5s.create(h5py.h5s.SCALAR)
@@ -400,19 +384,3 @@ class RunWriter:
             raise RunFailure(
                 f"cannot write the run file {self.path}: {error}"
             ) from error
-
-
-def _fill_in(
-    blocks: Mapping[str, np.ndarray], name: str, place: int | slice, value: Value
-) -> None:
-    if name == "round":
-        return
-    if name not in COLUMN_BY_NAME:
-        raise KeyError(f"{name!r} is no column of a run file")
-    array, block = np.asarray(value), blocks[name]
-    expected = block[place].shape
-    if array.shape != expected:
-        raise ValueError(f"{name}: shape {array.shape}, expected {expected}")
-    if block.dtype.kind == "i" and array.dtype.kind not in "iub":
-        raise TypeError(f"{name}: {array.dtype} in an integer column")
-    block[place] = array
