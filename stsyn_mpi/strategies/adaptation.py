@@ -190,7 +190,8 @@ class Adaptation:
         most = min(most, 2 * self.wait_for + 1)
         if most <= _MOST_CHOICES:
             return range(1, most + 1)
-        spread = {round(1 + i * (most - 1) / _MOST_CHOICES) for i in range(13)}
+        steps = range(_MOST_CHOICES + 1)
+        spread = {round(1 + i * (most - 1) / _MOST_CHOICES) for i in steps}
         near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
         return sorted(spread | near)
 

@@ -11,7 +11,7 @@ import signal
 import numpy as np
 import pytest
 from real_jobs import pids_of, wait_until
-from sequential import sequential_params
+from sequential import assert_same_but_for_kinks, sequential_params
 
 from stsyn_mpi.arrays import count_gpus
 from stsyn_mpi.runfile.reader import open_run
@@ -41,12 +41,15 @@ def gpus(monkeypatch, stand_in_path):
     return give
 
 
-def check_rule(run, atol=2e-5):
+def check_rule(run, atol=2e-5, *, has_kinks=False):
     # On a busy machine a worker may come too late to count.
     used = run.column("worker_status") == WorkerStatus.USED
     expected = sequential_params(run.config, run.column("worker_updates"), used)
     found = run.final_params()
-    np.testing.assert_allclose(found, expected, atol=atol)
+    if has_kinks:
+        assert_same_but_for_kinks(found, expected, atol)
+    else:
+        np.testing.assert_allclose(found, expected, atol=atol)
 
 
 def devices_of(run):
@@ -108,7 +111,7 @@ def test_a_model_of_many_messages(train, gpus):
     # The slower ones are halted while a model is on its way, and get the next at once.
     run = train(3, "-K", 1, "--rounds", 12, *MANY_MESSAGES, "--gpu-direct", "off")
     assert run.final_params().size * 4 > 6 << 20
-    check_rule(run)
+    check_rule(run, has_kinks=True)
 
 
 @pytest.mark.parametrize("root_device", ["cpu", "gpu"])
@@ -134,7 +137,7 @@ def test_a_stopped_rank_is_welcome_back(start, gpus, tmp_path, root_device):
         status = run.column("worker_status")[:, stopped]
         assert np.isin(status[6:12], (WorkerStatus.LATE, WorkerStatus.HUNG)).all()
         assert run.column("n_late").sum() >= 1
-        check_rule(run)
+        check_rule(run, has_kinks=True)
 
 
 @pytest.mark.once

@@ -6,7 +6,7 @@ factor for an update, and everything else is far from the moment of the close.
 
 import numpy as np
 import pytest
-from sequential import sequential_params
+from sequential import assert_same_but_for_kinks, sequential_params
 
 from stsyn_mpi.runfile.schema import WorkerStatus
 
@@ -126,4 +126,4 @@ def test_models_above_the_eager_limit(train):
     assert params.size > 9_800_000
     assert np.all(run.column("bytes_up") == run.column("models_up") * params.nbytes)
     expected = sequential_params(run.config, run.column("worker_updates"))
-    np.testing.assert_allclose(params, expected, atol=2e-5)
+    assert_same_but_for_kinks(params, expected, atol=2e-5)
