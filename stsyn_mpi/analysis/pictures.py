@@ -23,6 +23,7 @@ from stsyn_mpi.analysis.plots import (
     curve_labels,
 )
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.terms_plot import draw_terms
 from stsyn_mpi.analysis.words import counted, time_words
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ _ORDER_CAPTION = (
     "How often a worker came in at each place among those that came to their target in "
     "the round, each by its own clock since it had the model. Rows of like colour: "
     "chance decides who is first; a row that leads or never comes is fast or slow."
+)
+_TERMS_CAPTION = (
+    "Each step is a choice of the run, with its reason in the table. Single rounds of "
+    "U = 1 measure what a fresh model's update is worth."
 )
 _FIT_CAPTION = (
     "Quantiles of the three best laws over those of the measured times, cancelled "
@@ -161,6 +166,13 @@ def own_pictures(report: RunReport) -> Iterator[Picture]:
         draw_arrival_order(report.order),
         is_light=False,
     )
+    if report.terms is not None:
+        yield Picture(
+            "terms-course",
+            f"K and U of the rounds of {stem}",
+            _TERMS_CAPTION,
+            draw_terms(report.terms),
+        )
     if can_draw(report.summary.fit):
         yield Picture(
             "update-times",

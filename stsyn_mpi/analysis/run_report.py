@@ -18,6 +18,7 @@ from stsyn_mpi.analysis.load_map import LoadMap, load_map
 from stsyn_mpi.analysis.loss import LossCurve, loss_curve
 from stsyn_mpi.analysis.plots import AccuracyCurve, accuracy_curve
 from stsyn_mpi.analysis.summary import RunSummary, summarise
+from stsyn_mpi.analysis.terms_course import TermsStretches, terms_stretches
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.runfile.update_search import UpdateSearch
 
@@ -32,6 +33,8 @@ class RunReport:
         Name of the run among those of a report, no two alike.
     summary, accuracy, loss, anatomy, load, order
         What the figures show.
+    terms : TermsStretches or None
+        K and U of its rounds; None where it keeps them.
     gantts : tuple of GanttView
         The chosen rounds.
     gantt_note : str
@@ -47,6 +50,7 @@ class RunReport:
     anatomy: RoundAnatomy
     load: LoadMap
     order: ArrivalOrder
+    terms: TermsStretches | None
     gantts: tuple[GanttView, ...]
     gantt_note: str
     config: dict[str, Any]
@@ -90,6 +94,7 @@ def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport
             round_anatomy(run),
             load_map(run),
             arrival_order(run),
+            terms_stretches(run),
             gantts,
             note,
             run.config,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from stsyn_mpi.analysis.words import counted
 from stsyn_mpi.protocol.records import Change
 from stsyn_mpi.runfile.reader import Run
 
 MOST_CHANGES = 1000
 """Of more changes the first and the last ones are told."""
+
+_MOST_STRETCHES = 4000
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,47 @@ class TermsCourse:
     n_changes: int
     changes: tuple[TermsChange, ...]
     words: str
+
+
+@dataclass(frozen=True)
+class TermsStretches:
+    """Rounds one after the other that have the same K and U.
+
+    Attributes
+    ----------
+    n_workers, n_rounds : int
+        M, and the rounds of the run.
+    starts, wait_for, target_updates : numpy.ndarray
+        int64: the first round of each stretch, its K and its U.
+    """
+
+    n_workers: int
+    n_rounds: int
+    starts: np.ndarray
+    wait_for: np.ndarray
+    target_updates: np.ndarray
+
+
+def terms_stretches(run: Run) -> TermsStretches | None:
+    """Return K and U of all rounds, the short rounds of the rule among them.
+
+    Parameters
+    ----------
+    run : Run
+        An open run with at least one round.
+
+    Returns
+    -------
+    TermsStretches or None
+        None where the run keeps K and U. Of more than 4000 stretches the first ones
+        are left out.
+    """
+    if not run.has_changes:
+        return None
+    k, u = run.column("wait_for"), run.column("target_updates")
+    is_new = np.append(True, (k[1:] != k[:-1]) | (u[1:] != u[:-1]))
+    starts = np.flatnonzero(is_new)[-_MOST_STRETCHES:]
+    return TermsStretches(run.n_workers, run.n_rounds, starts, k[starts], u[starts])
 
 
 def terms_course(run: Run) -> TermsCourse | None:

@@ -30,6 +30,7 @@ _CHAPTERS = {
     "round-anatomy": "Where a round's time goes",
     "updates-per-worker": "Updates of each worker",
     "arrival-order": "Order of arrival",
+    "terms-course": "K and U",
     "update-times": "Update times",
     "gantt": "Rounds, worker by worker",
 }
@@ -103,14 +104,14 @@ def _own(report: RunReport, level: int) -> Iterator[str]:
         yield figure(picture)
         if chapter == "update-times":
             yield fit_part(report.summary.fit)
+        if chapter == "terms-course" and report.summary.terms is not None:
+            yield terms_part(report.summary.terms)
     if report.gantt_note:
         yield "" if chapter == "gantt" else heading(_CHAPTERS["gantt"], level)
         yield paragraph(report.gantt_note)
     summary = report.summary
     if not can_draw(summary.fit):
         yield heading(_CHAPTERS["update-times"], level) + fit_part(summary.fit)
-    if summary.terms is not None:
-        yield heading("K and U", level) + terms_part(summary.terms)
     yield heading("Stragglers", level) + stragglers_part(summary.stragglers)
     yield heading("Predicted and measured", level)
     yield prediction_part(summary.prediction)

@@ -1,5 +1,6 @@
 """What a report says of K and U that were adapted."""
 
+import io
 import json
 
 import h5py
@@ -8,6 +9,8 @@ import pytest
 
 import stsyn_mpi
 from stsyn_mpi.analysis.summary import summarise
+from stsyn_mpi.analysis.terms_course import TermsStretches, terms_stretches
+from stsyn_mpi.analysis.terms_plot import draw_terms
 from stsyn_mpi.cli.main import run as run_command
 
 
@@ -57,9 +60,34 @@ def test_json_has_the_changes(adapted, capsys):
     assert found["terms"]["n_changes"] == len(rounds)
 
 
+def test_the_figure_has_a_step_for_each_stretch_of_rounds(adapted, tmp_path):
+    with stsyn_mpi.open_run(adapted) as run:
+        k, u, stretches = run["wait_for"], run["target_updates"], terms_stretches(run)
+    lengths = np.diff(np.append(stretches.starts, 40))
+    assert np.repeat(stretches.wait_for, lengths).tolist() == list(k)
+    assert np.repeat(stretches.target_updates, lengths).tolist() == list(u)
+    above, below = draw_terms(stretches).axes
+    for axes, values in ((above, k), (below, u)):
+        (steps,) = axes.patches
+        drawn = steps.get_data()
+        rounds = np.searchsorted(drawn.edges, np.arange(40)) - 1
+        assert drawn.values[rounds].tolist() == list(values)
+    assert run_command(["report", str(adapted), "--png", str(tmp_path)]) == 0
+    assert (tmp_path / "terms-course.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("k", "u"), [(2**62, 2**62), (-(2**63), -(2**63)), (0, 0), (1, 1)]
+)
+def test_any_numbers_can_be_drawn(k, u):
+    one = np.array([0])
+    draw_terms(TermsStretches(3, 1, one, one + k, one + u)).savefig(io.BytesIO())
+
+
 def test_a_run_with_fixed_terms_has_none(run_path):
     with stsyn_mpi.open_run(run_path) as run:
         assert summarise(run).terms is None
+        assert terms_stretches(run) is None
 
 
 def test_reasons_of_strangers_steer_nothing(adapted, tmp_path, capsys):
