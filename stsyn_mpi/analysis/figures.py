@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from itertools import cycle
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.runfile.publish import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,18 +162,14 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a PNG, and return its path.
+    """Write a PNG, in place of an older one, and return its path.
 
     Raises
     ------
     InputError
         If the folder cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150, format="png")
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error} (--png)"
-        ) from error
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format="png")
+    replace_file(path, content.getvalue(), "--png")
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from stsyn_mpi.analysis.figures import check_matplotlib
@@ -12,7 +11,7 @@ from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.rendering import save_picture
 from stsyn_mpi.analysis.run_report import RunReport
 from stsyn_mpi.analysis.targets import check_target
-from stsyn_mpi.runfile.publish import cannot_write, scratch_path
+from stsyn_mpi.runfile.publish import replace_file
 
 
 def check_targets(html: Path | None, png_folder: Path | None) -> None:
@@ -58,7 +57,7 @@ def write_files(
     written = write_pictures(reports, png_folder) if png_folder else []
     if html is not None:
         check_target(html, "the page", "--html")
-        _replace(html, build_page(reports))
+        replace_file(html, build_page(reports).encode(), "--html")
         written.append(html)
     return written
 
@@ -81,16 +80,3 @@ def _own_of_all(reports: Sequence[RunReport]) -> Iterator[tuple[RunReport, Pictu
     for report in reports:
         for picture in own_pictures(report):
             yield report, picture
-
-
-def _replace(path: Path, text: str) -> None:
-    """Bring a text to its name as a whole: nobody finds half of it there."""
-    scratch = scratch_path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            scratch.unlink()
-        raise cannot_write(path, error, "--html") from error

@@ -68,6 +68,34 @@ def publish(scratch: Path, path: Path, *, force: bool) -> None:
         raise cannot_write(path, error) from error
 
 
+def replace_file(path: Path, content: bytes, option: str) -> None:
+    """Write a whole file, or leave what was there: nobody finds half of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is created.
+    content : bytes
+        All of it.
+    option : str
+        What asks for it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    scratch = scratch_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink()
+        raise cannot_write(path, error, option) from error
+
+
 def _take_exclusively(scratch: Path, path: Path) -> None:
     try:
         path.hardlink_to(scratch)

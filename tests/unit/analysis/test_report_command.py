@@ -240,6 +240,15 @@ def test_a_page_that_cannot_be_written_is_one_line(capsys, run_path, tmp_path):
     assert not page.exists()
 
 
+def test_an_older_figure_stays_until_the_new_one_is_whole(capsys, run_path, tmp_path):
+    older = tmp_path / "accuracy-over-time.png"
+    older.write_bytes(b"older")
+    (tmp_path / f".{older.name}.{os.getpid()}.partial").mkdir()
+    error = refused(capsys, run_path, "--png", tmp_path)
+    assert f"cannot write {older}: Is a directory (--png)" in error
+    assert older.read_bytes() == b"older"
+
+
 def test_a_folder_that_is_a_file_is_named(capsys, run_path, tmp_path):
     (tmp_path / "file").write_text("")
     error = refused(capsys, run_path, "--png", tmp_path / "file")
