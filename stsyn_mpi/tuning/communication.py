@@ -14,6 +14,7 @@ from stsyn_mpi.analysis.theory.run_cost import (
     NOTHING_S,
     communication_s,
     communication_times_s,
+    uneven_words,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import printable, time_words
@@ -28,7 +29,6 @@ _UNTOLD = ("k-async",)
 """Schemes with workers that wait for others, and others that go on meanwhile."""
 _FEWEST_ROUNDS = 10
 _STANDARD_ERRORS = 4.0
-_UNEVEN = 1.5
 
 
 @dataclass(frozen=True)
@@ -135,21 +135,12 @@ def _measured(run: Run, n_bytes: int) -> Communication:
         if link is not None:
             return link
     beside = "an upload" if name in IN_CYCLES else "a round"
+    uneven = uneven_words(cost_s, half_s, f"--network {_constant(half_s)}")
     words = (
         f"Communication takes {time_words(cost_s)} beside the updates of {beside}, as "
-        f"measured over {int(rounds.regular.sum()):,} rounds{_uneven(cost_s, half_s)}"
+        f"measured over {int(rounds.regular.sum()):,} rounds{uneven}"
     )
     return Communication(_constant(cost_s), words, n_bytes)
-
-
-def _uneven(cost_s: float, half_s: float) -> str:
-    """Return a word on a mean that few rounds make, as one in which a worker hung."""
-    if cost_s <= _UNEVEN * max(half_s, NOTHING_S):
-        return ""
-    return (
-        f", half of which took no more than {time_words(half_s)}: if what the others "
-        f"took longer will not come again, say --network {_constant(half_s)}"
-    )
 
 
 def _constant(cost_s: float) -> str:

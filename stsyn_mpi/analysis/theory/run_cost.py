@@ -18,6 +18,7 @@ IN_CYCLES = ("async", "fedbuff", "k-batch-async")
 _K_ASYNC = "k-async"
 NOTHING_S = 1e-9
 """No clock tells shorter times apart."""
+_UNEVEN = 1.5
 
 
 def measured_cost(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
@@ -71,6 +72,29 @@ def communication_times_s(
     if not len(known):
         raise InputError("it has no round with all its times")
     return np.asarray(known)
+
+
+def uneven_words(cost_s: float, half_s: float, remedy: str) -> str:
+    """Return words on a mean that few rounds make, as one in which a worker hung.
+
+    Parameters
+    ----------
+    cost_s, half_s : float
+        Mean and median of what communication took, s.
+    remedy : str
+        How to say the median.
+
+    Returns
+    -------
+    str
+        The end of a sentence that begins with the mean; empty where the two are alike.
+    """
+    if cost_s <= _UNEVEN * max(half_s, NOTHING_S):
+        return ""
+    return (
+        f", half of which took no more than {time_words(half_s)}: if what the others "
+        f"took longer will not come again, say {remedy}"
+    )
 
 
 def _is_cycle(kind: type[Strategy]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.theory.communication_cost import parse_cost
 from stsyn_mpi.analysis.theory.request import (
@@ -15,12 +16,20 @@ from stsyn_mpi.analysis.theory.request import (
     read_grid,
     read_sizes,
 )
-from stsyn_mpi.analysis.theory.run_cost import measured_cost, measured_words
+from stsyn_mpi.analysis.theory.run_cost import (
+    NOTHING_S,
+    communication_s,
+    communication_times_s,
+    measured_cost,
+    measured_words,
+    uneven_words,
+)
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.schemes import Scheme, parse_scheme
+from stsyn_mpi.strategies.base import Strategy
 from stsyn_mpi.strategies.fednova import FedNova
 from stsyn_mpi.strategies.terms import WaitFor
 
@@ -129,8 +138,22 @@ def _measured(
             f"Between updates {time_words(fit.between_s)} pass, as measured: that is "
             "the work beside the delay."
         )
+    if comm is None:
+        notes.append(_uneven_note(run, rounds, kind))
     notes.append(measured_words(run, rounds, kind.name))
     return fit, own, cost, tuple(filter(None, notes))
+
+
+def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
+    """Return a sentence on communication that few rounds make; empty if none do."""
+    times_s = communication_times_s(run, rounds, kind)
+    cost_s, half_s = communication_s(run, rounds, kind), float(np.median(times_s))
+    remedy = f"--comm {duration_text(half_s) if half_s > NOTHING_S else 0}"
+    words = uneven_words(cost_s, half_s, remedy)
+    return words and (
+        f"Communication takes {time_words(cost_s)} a round, as measured over "
+        f"{int(rounds.regular.sum()):,} rounds{words}."
+    )
 
 
 def _target_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int:

@@ -59,6 +59,19 @@ def test_sizes_law_and_communication_are_those_of_the_run(simulated, predict):
     assert any("cut off" in note for note in found["from"]["notes"])
 
 
+def test_a_cost_that_one_round_makes_is_said_to_be_one(simulated, predict):
+    """As that in which a worker hung and was not known to yet."""
+    path = simulated(network="constant:cost=5ms")
+    with h5py.File(path, "r+") as file:
+        file["wall_s"][20:] += 1.0
+    found = predict(path)
+    (note,) = (note for note in found["from"]["notes"] if "half of which" in note)
+    assert "Communication takes 30 ms a round" in note
+    assert note.endswith("say --comm 5ms.")
+    notes = predict(path, "--comm", "5ms")["from"]["notes"]
+    assert not any("half of which" in note for note in notes)
+
+
 def test_options_win(simulated, predict):
     found = predict(simulated(), "-K", 2, "-U", 3, "--comm", "1ms", "--grid", "K=1,2")
     assert (found["wait_for"], found["target_updates"], found["comm"]) == (2, 3, "1ms")
