@@ -66,7 +66,13 @@ class Memory(Protocol):
         """Return a view of a contiguous array in another shape; one axis may be -1."""
 
     def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
-        """Return an uninitialised host array that a device copies from and to."""
+        """Return an uninitialised host array that a device copies from and to.
+
+        Raises
+        ------
+        MemoryError
+            If the system has none to lock.
+        """
 
     def copy_to_device(self, host: np.ndarray, out: Array) -> None:
         """Launch ``out[...] = host``, both contiguous, of one shape and type.

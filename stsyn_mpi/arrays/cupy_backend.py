@@ -107,8 +107,13 @@ class CupyBackend(CupyVectors, CupyLayers):
         return host
 
     def pinned(self, shape: int | tuple[int, ...], dtype: str) -> np.ndarray:
-        """Return an array of page-locked memory."""
-        host: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        """Return an array of page-locked memory; raise MemoryError if there is none."""
+        try:
+            host: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise MemoryError(
+                f"{dtype} {shape} in page-locked memory: {error}"
+            ) from error
         return host
 
     def copy_to_device(self, host: np.ndarray, out: Array) -> None:
@@ -127,9 +132,10 @@ class CupyBackend(CupyVectors, CupyLayers):
         return min(free, limit - pool.used_bytes()) if limit else free
 
     def limit_memory(self, share: float) -> None:
-        """Limit CuPy's pool to a share of the device's memory."""
-        total = cupy.cuda.runtime.memGetInfo()[1]
-        cupy.get_default_memory_pool().set_limit(size=int(share * total))
+        """Limit CuPy's pool to a share, or to less: CUPY_GPU_MEMORY_LIMIT."""
+        pool = cupy.get_default_memory_pool()
+        most = int(share * cupy.cuda.runtime.memGetInfo()[1])
+        pool.set_limit(size=min(most, pool.get_limit() or most))
 
     # Order
 

@@ -56,6 +56,12 @@ def test_ranks_that_share_a_gpu_share_its_memory(seat, pool):
     assert pool.get_limit() == int(0.9 / 3 * total)
 
 
+def test_a_lower_limit_of_the_user_holds(seat, pool):
+    pool.set_limit(size=1 << 20)
+    seat(1, 3, ["another", None, None])
+    assert pool.get_limit() == 1 << 20
+
+
 def test_a_rank_alone_on_its_gpu_is_not_limited(seat, pool):
     assert seat(1, 1, ["another"]).backend.name == "cupy"
     assert pool.get_limit() == 0

@@ -117,3 +117,15 @@ def expected_losses(sampler, model, round_index):
         velocity = 0.9 * velocity + gradient.astype(np.float64)
         params = params - 0.1 * velocity
     return total
+
+
+def test_memory_that_cannot_be_locked_is_memory_that_is_not_there(gpu, monkeypatch):
+    import cupy
+    import cupyx
+
+    def refuse(shape, dtype):
+        raise cupy.cuda.runtime.CUDARuntimeError(2)
+
+    monkeypatch.setattr(cupyx, "empty_pinned", refuse)
+    with pytest.raises(MemoryError, match=r"float32 \(3, 4\) in page-locked memory: "):
+        gpu.pinned((3, 4), "float32")
