@@ -1,0 +1,242 @@
+"""How near the order of ``tune`` without a target is to that of training.
+
+    python -m stsyn_mpi.bench.worth
+
+prints the table of docs/tune.md. Candidates, noise level and order are those of
+``tune``, training is that of ``tune --target``, under other seeds. ``--raw FILE`` keeps
+both orders of every condition as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+
+from stsyn_mpi.bench.worth_conditions import CONDITIONS, Condition
+from stsyn_mpi.run_simulation import simulate
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.simulate_config import SimulateConfig
+from stsyn_mpi.study.progress import Progress
+from stsyn_mpi.tuning.candidates import Candidate, fitting, make_candidate
+from stsyn_mpi.tuning.grid import make_grid
+from stsyn_mpi.tuning.judging import judge
+from stsyn_mpi.tuning.machine import Machine, machine_of
+from stsyn_mpi.tuning.noise import measure_noise
+from stsyn_mpi.tuning.proxy import proxy_of
+from stsyn_mpi.tuning.pruning import prune
+from stsyn_mpi.tuning.race import Standing
+from stsyn_mpi.tuning.request import NO_WISHES, Request
+from stsyn_mpi.tuning.trials import Trials
+from stsyn_mpi.tuning.worth import Worth
+
+N_SEEDS = 3
+FIRST_TRAINED_SEED = 100
+"""Not those that candidates are ranked with: nobody knows the draws of the next run."""
+OWN_UPDATES = 10
+WAYS = ("nu", "nu = 0", "updates/s")
+_FIRST = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a condition came to.
+
+    Attributes
+    ----------
+    noise
+        nu, as ``tune`` measures it.
+    trained
+        Label to virtual seconds to the target, geometric mean over the seeds; infinite
+        if one did not reach it.
+    orders
+        For each of ``WAYS``, label to the ratio that ``tune`` prints, in its order.
+    """
+
+    noise: float
+    trained: Mapping[str, float]
+    orders: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is known of a condition once a run of it is there."""
+
+    request: Request
+    machine: Machine
+    common: SimulateConfig
+    noise: float
+    present: Candidate
+
+    @property
+    def levels(self) -> Sequence[float]:
+        """Noise levels, one for each of ``WAYS``."""
+        return self.noise, 0.0, math.inf
+
+    def candidates(self) -> list[Candidate]:
+        """Return what ``tune`` would try with any of the noise levels."""
+        m = self.machine
+        grid = make_grid(self.request.wishes, m.n_workers, m.mean_s)
+        good, _ = fitting(grid, self.common)
+        kept = {it for level in self.levels for it in prune(good, m, Worth(level))}
+        return [self.present, *(it for it in good if it in kept - {self.present})]
+
+
+def measure(
+    condition: Condition, n_seeds: int = N_SEEDS, strategies: Sequence[str] = ()
+) -> Found:
+    """Rank candidates under a condition, and train them.
+
+    Parameters
+    ----------
+    condition
+        What is measured.
+    n_seeds
+        Seeds of each candidate that is trained, and the most of one that is ranked.
+    strategies
+        Schemes; all that ``tune`` knows if empty.
+    """
+    progress = Progress(Console(quiet=True))
+    with tempfile.TemporaryDirectory() as name:
+        wishes = replace(NO_WISHES, strategies=tuple(strategies))
+        request = Request(
+            Path(name, "run.h5"), wishes=wishes, n_seeds=n_seeds, budget_s=math.inf
+        )
+        case = _case(condition, request)
+        candidates = case.candidates()
+        orders = {
+            way: _order(case, candidates, level, progress)
+            for way, level in zip(WAYS, case.levels, strict=True)
+        }
+        trials = Trials(
+            case.common, Worth(case.noise), condition.target, Path(name), progress
+        )
+        trained = _train(trials, candidates, condition.limit_s, n_seeds)
+    return Found(case.noise, trained, orders)
+
+
+def _case(condition: Condition, request: Request) -> _Case:
+    """Make a run to the target, and learn from it what ``tune`` does."""
+    own = _own_config(condition, request.path)
+    simulate(own)
+    with open_run(request.path) as run:
+        machine = machine_of(run, condition.delay)
+        proxy = proxy_of(run, machine, None, None, request.seed)
+        noise = measure_noise(run, proxy.common, is_own=proxy.is_own)
+    present = make_candidate("stsyn", own.workers or 1, own.wait_for, OWN_UPDATES)
+    return _Case(request, machine, proxy.common, noise.level, present)
+
+
+def _own_config(condition: Condition, path: Path) -> SimulateConfig:
+    return SimulateConfig(
+        workers=condition.n_workers,
+        wait_for=condition.n_workers // 2,
+        target_updates=OWN_UPDATES,
+        model=condition.model,
+        batch_size=condition.batch_size,
+        lr=condition.lr,
+        delay=condition.delay,
+        network=condition.network,
+        target_accuracy=condition.target,
+        time_limit=condition.limit_s,
+        rounds=None,
+        record_updates=False,
+        device="cpu",
+        out=str(path),
+    )
+
+
+def _order(
+    case: _Case, candidates: Sequence[Candidate], level: float, progress: Progress
+) -> dict[str, float]:
+    found = judge(
+        case.request, case.common, Worth(level), candidates, case.present, progress
+    )
+    return {it.label: it.to_best.middle for it in found.ranked}
+
+
+def _train(
+    trials: Trials, candidates: Iterable[Candidate], limit_s: float, n_seeds: int
+) -> dict[str, float]:
+    seeds = range(FIRST_TRAINED_SEED, FIRST_TRAINED_SEED + n_seeds)
+    return {
+        it.label: Standing(it, [trials.make(it, s, limit_s) for s in seeds]).mean_s
+        for it in candidates
+    }
+
+
+def row_of(condition: Condition, found: Found) -> str:
+    """Return a condition's row: how near each order is, and what its pick takes."""
+    cells = [f"{found.noise:.2g}", str(len(found.trained))]
+    cells += [_two(_tau(order, found.trained)) for order in found.orders.values()]
+    cells += [_pick(order, found.trained) for order in found.orders.values()]
+    return f"| {condition} | {' | '.join(cells)} |"
+
+
+def _tau(order: Mapping[str, float], trained: Mapping[str, float]) -> float:
+    """Return Kendall's tau-b between the ratios of ``tune`` and the times."""
+    from scipy.stats import kendalltau
+
+    times = [trained[label] for label in order]
+    return float(kendalltau(list(order.values()), times).statistic)
+
+
+def _pick(order: Mapping[str, float], trained: Mapping[str, float]) -> str:
+    best = min(trained.values())
+    ratios = [trained[label] / best for label in islice(order, _FIRST)]
+    return f"{_two(ratios[0])} ({_two(min(ratios))})"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "n.r."
+
+
+def lines(results: Iterable[tuple[Condition, Found]]) -> Iterator[str]:
+    """Yield the table in Markdown."""
+    heads = ("M, delay", "messages", "trained to, with", "nu", "candidates")
+    taus, picks = (f"tau, {way}" for way in WAYS), (f"pick, {way}" for way in WAYS)
+    yield f"| {' | '.join((*heads, *taus, *picks))} |"
+    yield "|---" * (len(heads) + 2 * len(WAYS)) + "|"
+    for condition, found in results:
+        yield row_of(condition, found)
+
+
+def _measure_all(n_seeds: int) -> Iterator[tuple[Condition, Found]]:
+    # A fork would have the threads of a library that is there already.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawn) as pool:
+        every = pool.map(partial(measure, n_seeds=n_seeds), CONDITIONS)
+        for n, (condition, found) in enumerate(zip(CONDITIONS, every, strict=True)):
+            there = f"{n + 1}/{len(CONDITIONS)}  {row_of(condition, found)}"
+            print(there, file=sys.stderr, flush=True)
+            yield condition, found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure all conditions and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m stsyn_mpi.bench.worth")
+    parser.add_argument("--seeds", type=int, default=N_SEEDS)
+    parser.add_argument("--raw", type=Path, help="file for all ratios and times")
+    options = parser.parse_args(arguments)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    results = list(_measure_all(options.seeds))
+    print("\n".join(lines(results)))
+    if options.raw is not None:
+        rows = [{**asdict(c), **asdict(found)} for c, found in results]
+        options.raw.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
