@@ -4,7 +4,7 @@
 
 prints the table of docs/tune.md. Candidates, noise level and order are those of
 ``tune``, training is that of ``tune --target``, under other seeds. ``--raw FILE`` keeps
-both orders of every condition as JSON.
+all orders and times of every condition as JSON.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 
 from stsyn_mpi.bench.worth_conditions import CONDITIONS, Condition
+from stsyn_mpi.bench.worth_table import WAYS, Found, lines, row_of
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.candidates import Candidate, fitting, make_candidate
-from stsyn_mpi.tuning.grid import make_grid
+from stsyn_mpi.tuning.grid import Wishes, make_grid
 from stsyn_mpi.tuning.judging import judge
 from stsyn_mpi.tuning.machine import Machine, machine_of
 from stsyn_mpi.tuning.noise import measure_noise
 from stsyn_mpi.tuning.proxy import proxy_of
 from stsyn_mpi.tuning.pruning import prune
 from stsyn_mpi.tuning.race import Standing
-from stsyn_mpi.tuning.request import NO_WISHES, Request
+from stsyn_mpi.tuning.request import Request
 from stsyn_mpi.tuning.trials import Trials
 from stsyn_mpi.tuning.worth import Worth
 
@@ -46,28 +46,6 @@ N_SEEDS = 3
 FIRST_TRAINED_SEED = 100
 """Not those that candidates are ranked with: nobody knows the draws of the next run."""
 OWN_UPDATES = 10
-WAYS = ("nu", "nu = 0", "updates/s")
-_FIRST = 5
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a condition came to.
-
-    Attributes
-    ----------
-    noise
-        nu, as ``tune`` measures it.
-    trained
-        Label to virtual seconds to the target, geometric mean over the seeds; infinite
-        if one did not reach it.
-    orders
-        For each of ``WAYS``, label to the ratio that ``tune`` prints, in its order.
-    """
-
-    noise: float
-    trained: Mapping[str, float]
-    orders: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +88,7 @@ def measure(
     """
     progress = Progress(Console(quiet=True))
     with tempfile.TemporaryDirectory() as name:
-        wishes = replace(NO_WISHES, strategies=tuple(strategies))
+        wishes = Wishes(tuple(strategies))
         request = Request(
             Path(name, "run.h5"), wishes=wishes, n_seeds=n_seeds, budget_s=math.inf
         )
@@ -177,42 +155,6 @@ def _train(
     }
 
 
-def row_of(condition: Condition, found: Found) -> str:
-    """Return a condition's row: how near each order is, and what its pick takes."""
-    cells = [f"{found.noise:.2g}", str(len(found.trained))]
-    cells += [_two(_tau(order, found.trained)) for order in found.orders.values()]
-    cells += [_pick(order, found.trained) for order in found.orders.values()]
-    return f"| {condition} | {' | '.join(cells)} |"
-
-
-def _tau(order: Mapping[str, float], trained: Mapping[str, float]) -> float:
-    """Return Kendall's tau-b between the ratios of ``tune`` and the times."""
-    from scipy.stats import kendalltau
-
-    times = [trained[label] for label in order]
-    return float(kendalltau(list(order.values()), times).statistic)
-
-
-def _pick(order: Mapping[str, float], trained: Mapping[str, float]) -> str:
-    best = min(trained.values())
-    ratios = [trained[label] / best for label in islice(order, _FIRST)]
-    return f"{_two(ratios[0])} ({_two(min(ratios))})"
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "n.r."
-
-
-def lines(results: Iterable[tuple[Condition, Found]]) -> Iterator[str]:
-    """Yield the table in Markdown."""
-    heads = ("M, delay", "messages", "trained to, with", "nu", "candidates")
-    taus, picks = (f"tau, {way}" for way in WAYS), (f"pick, {way}" for way in WAYS)
-    yield f"| {' | '.join((*heads, *taus, *picks))} |"
-    yield "|---" * (len(heads) + 2 * len(WAYS)) + "|"
-    for condition, found in results:
-        yield row_of(condition, found)
-
-
 def _measure_all(n_seeds: int) -> Iterator[tuple[Condition, Found]]:
     # A fork would have the threads of a library that is there already.
     spawn = get_context("spawn")
@@ -227,7 +169,7 @@ def _measure_all(n_seeds: int) -> Iterator[tuple[Condition, Found]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all conditions and print the table."""
     parser = argparse.ArgumentParser(prog="python -m stsyn_mpi.bench.worth")
-    parser.add_argument("--seeds", type=int, default=N_SEEDS)
+    parser.add_argument("--seeds", type=int, default=N_SEEDS, help="of each order")
     parser.add_argument("--raw", type=Path, help="file for all ratios and times")
     options = parser.parse_args(arguments)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"

@@ -5,7 +5,8 @@ from math import inf, isfinite
 import pytest
 
 from stsyn_mpi.bench import worth
-from stsyn_mpi.bench.worth import WAYS, Condition, Found, lines, row_of
+from stsyn_mpi.bench.worth_conditions import Condition
+from stsyn_mpi.bench.worth_table import WAYS, Found, lines, row_of
 
 TINY = Condition(3, "exponential:mean=1s", "constant:cost=1s", 0.5, limit_s=100.0)
 
