@@ -202,9 +202,8 @@ class Coordinator(AbsenceMachine):
         self._see(worker, t)
         worker.payloads_due -= 1
         ledger.models_up += 1
+        self._learn_payload(worker, t)
         upload, worker.upload = worker.upload, None
-        if upload is not None:
-            self._payloads.learn(t - worker.announced_t)
         if upload is not None and event.is_finite:
             self._use(upload)
         else:
@@ -215,6 +214,13 @@ class Coordinator(AbsenceMachine):
         if ledger.plan.restart is Restart.ON_UPLOAD:
             self.owed.add(index)
         self._settle(worker, t)
+
+    def _learn_payload(self, worker: WorkerState, t: float) -> None:
+        """Learn how long a payload takes, also from those that came too late."""
+        took = t - worker.announced_t
+        if worker.is_late:
+            took = min(took, self._payloads.limit_s)
+        self._payloads.learn(took)
 
     def _use(self, upload: Upload) -> None:
         ledger = self.round

@@ -1,4 +1,4 @@
-"""Every interleaving of short runs with two workers.
+"""Every interleaving of short runs with two workers, and of the shortest with three.
 
 All states that any order of steps can reach are visited once, each is checked, and
 from each the end of the run must be reachable: there is no dead end. Answer times are
@@ -37,8 +37,8 @@ class FixedWatch:
     limit_s = 3.0
     is_on = True
 
-    def __init__(self):
-        self.seen = [0.0, 0.0]
+    def __init__(self, n_workers):
+        self.seen = [0.0] * n_workers
 
     def start(self, t):
         pass
@@ -51,10 +51,11 @@ class FixedWatch:
 
 
 def make_network(strategy, *, n_rounds, n_beyond):
-    terms = RunTerms(2, n_rounds=n_rounds, eval_every=0, alive_interval_s=0.1)
+    n = strategy.terms.n_workers
+    terms = RunTerms(n, n_rounds=n_rounds, eval_every=0, alive_interval_s=0.1)
     coordinator = Coordinator(strategy, terms)
     coordinator._answers = coordinator._payloads = FixedPatience()
-    coordinator._watch = FixedWatch()
+    coordinator._watch = FixedWatch(n)
     network = FakeNetwork(coordinator, n_beyond=n_beyond, keeps_log=False)
     network.start()
     return network
@@ -173,9 +174,13 @@ CASES = {
     "local-sgd-stop": (LocalSGD(SchemeTerms(2, 2, 1)), 1, 0, (0, 0, 1)),
     "k-sync-two-rounds": (KSync(SchemeTerms(2, 1, 1)), 2, 0, (0, 0, 0)),
     "k-async-two-rounds": (KAsync(SchemeTerms(2, 1, 1)), 2, 0, (0, 0, 0)),
+    "k-async-deadline": (KAsync(SchemeTerms(2, 1, 1)), 1, 0, (1, 0, 0)),
     "k-async-death": (KAsync(SchemeTerms(2, 1, 1)), 1, 0, (0, 1, 0)),
     "fedbuff": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 0, 0)),
+    "fedbuff-deadline": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (1, 0, 0)),
     "fedbuff-death": (FedBuff(SchemeTerms(2, 2, 1)), 1, 0, (0, 1, 0)),
+    "local-sgd-three": (LocalSGD(SchemeTerms(3, 3, 1)), 1, 0, (0, 0, 0)),
+    "k-async-three": (KAsync(SchemeTerms(3, 2, 1)), 1, 0, (0, 0, 0)),
     "flanp-deaths": (Flanp(SchemeTerms(2, 2, 1), first=1), 2, 0, (0, 2, 0)),
 }
 
