@@ -10,12 +10,14 @@ from pathlib import Path
 
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.protocol.commands import RecordChange, RecordRound
+from stsyn_mpi.news import News
+from stsyn_mpi.protocol.commands import RecordChange, ReportAbsence
 from stsyn_mpi.protocol.records import Change, RoundRecord, WorkerStatus
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
 
 _LINE_INTERVAL_S = 1.0
+_MOST_EMPTY_ROUNDS = 10
 LOG = logging.getLogger("stsyn_mpi")
 _TROUBLES = {
     WorkerStatus.LATE: "is late",
@@ -76,14 +78,18 @@ class Progress:
         self._train_loss = float("nan")
         self._accuracy = float("nan")
         self._troubled: dict[int, WorkerStatus] = {}
+        self._n_empty = 0
 
-    def report(self, news: RecordRound | RecordChange | EvaluationResult) -> None:
+    def report(self, news: News) -> None:
         """Take a committed round or an evaluation, and say so if it is time.
 
-        A change of K and U is said at once.
+        A change of K and U, and a worker that is hung or lost, is said at once.
         """
         if isinstance(news, RecordChange):
             _say_change(news.change)
+            return
+        if isinstance(news, ReportAbsence):
+            self._say_absence(news)
             return
         if isinstance(news, EvaluationResult):
             self._accuracy = news.evaluation.accuracy
@@ -91,6 +97,7 @@ class Progress:
             self._round = news.record.round + 1
             self._train_loss = news.record.train_loss
             self._name_troubled(news.record)
+            self._count_empty(news.record)
             LOG.debug("%s", news.record)
         now = time.perf_counter()
         if now - self._said_t >= _LINE_INTERVAL_S:
@@ -113,16 +120,32 @@ class Progress:
         troubled = {w: code for w, code in record.status.items() if code in _TROUBLES}
         for worker in sorted(troubled):
             if self._troubled.get(worker) != troubled[worker]:
-                self._warn(record, worker, troubled[worker])
+                self._warn(record.round, worker, troubled[worker])
         for worker in sorted(set(self._troubled) - set(troubled)):
             LOG.warning("round %d: worker %d is back", record.round, worker)
         self._troubled = troubled
 
-    def _warn(self, record: RoundRecord, worker: int, code: WorkerStatus) -> None:
-        LOG.warning("round %d: worker %d %s", record.round, worker, _TROUBLES[code])
+    def _count_empty(self, record: RoundRecord) -> None:
+        """Warn where round after round is over and no upload has counted."""
+        self._n_empty = 0 if record.n_uploads else self._n_empty + 1
+        if self._n_empty == _MOST_EMPTY_ROUNDS:
+            LOG.warning(
+                "round %d: no upload has counted for %d rounds: nothing is learned",
+                record.round,
+                self._n_empty,
+            )
+
+    def _say_absence(self, absence: ReportAbsence) -> None:
+        """Warn of it, and leave nothing of it to be said of the round's record."""
+        worker, code = absence.worker, absence.status
+        self._troubled[worker] = code
+        self._warn(self._round, worker, code)
         if code is WorkerStatus.LOST:
-            k, what = record.wait_for, self._describe(worker)
+            k, what = absence.wait_for, self._describe(worker)
             LOG.warning("worker %d was %s; K is %d now", worker, what, k)
+
+    def _warn(self, round_index: int, worker: int, code: WorkerStatus) -> None:
+        LOG.warning("round %d: worker %d %s", round_index, worker, _TROUBLES[code])
 
 
 def _say_change(change: Change) -> None:

@@ -23,8 +23,9 @@ from stsyn_mpi.assembly import (
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.datasets import partition
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError, RunFailure
+from stsyn_mpi.news import News
 from stsyn_mpi.preflight import check_run_file
-from stsyn_mpi.protocol.commands import Finish, Outcome, RecordChange, RecordRound
+from stsyn_mpi.protocol.commands import Finish, Outcome
 from stsyn_mpi.runfile.paths import default_run_path
 from stsyn_mpi.runfile.recorder import RunRecorder
 from stsyn_mpi.runfile.schema import RunState
@@ -37,13 +38,12 @@ from stsyn_mpi.simulation.simulator import Simulator
 from stsyn_mpi.simulation.training import NoTraining, Training, VirtualTraining
 from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 from stsyn_mpi.simulation.workers import VirtualWorkers
-from stsyn_mpi.training.evaluator import EvaluationResult
 from stsyn_mpi.training.optimizers import LocalOptimizer, build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
 from stsyn_mpi.training.server_steps import build_server_step
 from stsyn_mpi.training.updates import LocalUpdate
 
-Report = Callable[[RecordRound | RecordChange | EvaluationResult], None]
+Report = Callable[[News], None]
 MakeWorkers = Callable[[DelayLaw, int, int], VirtualWorkers]
 """Makes the workers from the delay law, M and U."""
 _BYTES_OF_FLOAT = 4

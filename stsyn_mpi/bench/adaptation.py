@@ -23,7 +23,8 @@ from pathlib import Path
 
 from stsyn_mpi.bench.adaptation_conditions import CHANGING, STEADY, Condition
 from stsyn_mpi.bench.changing_workers import changing_at
-from stsyn_mpi.protocol.commands import RecordChange, RecordRound
+from stsyn_mpi.news import News
+from stsyn_mpi.protocol.commands import RecordRound
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.training.evaluator import EvaluationResult
@@ -56,10 +57,10 @@ class _Watch:
     def __init__(self, limit_s: float) -> None:
         self.t, self._limit_s = 0.0, limit_s
 
-    def __call__(self, news: RecordRound | RecordChange | EvaluationResult) -> None:
+    def __call__(self, news: News) -> None:
         if isinstance(news, RecordRound):
             self.t = news.record.collected_t
-        elif isinstance(news, RecordChange):
+        elif not isinstance(news, EvaluationResult):
             return
         elif news.evaluation.loss <= TARGET_LOSS:
             raise _Reached

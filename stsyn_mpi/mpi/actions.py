@@ -21,11 +21,12 @@ from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.uploads import UploadDesk, UploadPool
 from stsyn_mpi.mpi.wire import rank_of
+from stsyn_mpi.news import News
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol.coordinator import Coordinator
 from stsyn_mpi.runfile.durations import DurationsBook
 from stsyn_mpi.runfile.recorder import RoundTimings, RunRecorder
-from stsyn_mpi.training.evaluator import EvaluationResult, Evaluator
+from stsyn_mpi.training.evaluator import Evaluator
 from stsyn_mpi.training.global_model import GlobalModel
 from stsyn_mpi.training.server_steps import ServerStep
 
@@ -46,7 +47,7 @@ class RootParts:
     evaluator: Evaluator
     faults: FaultPlan
     signals: SignalBox
-    report: Callable[[do.RecordRound | do.RecordChange | EvaluationResult], None]
+    report: Callable[[News], None]
     n_upload_buffers: int
     blocks: bool
     checkpointer: Checkpointer
@@ -94,6 +95,7 @@ class RootActions:
             do.SetDeadline: self._set_deadline,
             do.RecordRound: self._record_round,
             do.RecordChange: self._record_change,
+            do.ReportAbsence: self._parts.report,
             do.EndWorkers: self._keep_end,
             do.Finish: self._keep_finish,
         }

@@ -44,6 +44,8 @@ class AbsenceMachine(RoundMachine):
         """Wait no longer for a hung or lost worker."""
         self.responsive.discard(worker.index)
         self._cap_wait_for()
+        k = self._coming_wait_for()
+        self._commands.append(do.ReportAbsence(worker.index, worker.absence, k))
         if worker.index in self.round.awaited:
             self.round.awaited.discard(worker.index)
             if not worker.is_lost:

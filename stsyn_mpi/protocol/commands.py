@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from stsyn_mpi.protocol.messages import message
 from stsyn_mpi.protocol.plan import AtTarget, Payload
-from stsyn_mpi.protocol.records import Change, RoundRecord
+from stsyn_mpi.protocol.records import Change, RoundRecord, WorkerStatus
 
 
 class Outcome(StrEnum):
@@ -119,6 +119,19 @@ class RecordChange:
 
 
 @message
+class ReportAbsence:
+    """Say at once that a worker is hung or lost; no round may ever be closed again.
+
+    ``wait_for`` is K without it: of the open round, or of the next one where the
+    round is closed.
+    """
+
+    worker: int
+    status: WorkerStatus
+    wait_for: int
+
+
+@message
 class EndWorkers:
     """Tell workers that the run is over; ``finalize`` if all of them can hear it."""
 
@@ -150,6 +163,7 @@ Command = (
     | SetDeadline
     | RecordRound
     | RecordChange
+    | ReportAbsence
     | EndWorkers
     | Finish
 )

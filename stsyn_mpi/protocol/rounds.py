@@ -99,6 +99,14 @@ class RoundMachine(ABC):
             able += sum(worker not in responsive for worker in view.reached)
         view.wait_for = max(1, min(plan.wait_for, able))
 
+    def _coming_wait_for(self) -> int:
+        """Return K of the open round, or of one like it after a closed one."""
+        ledger, plan = self.round, self.round.plan
+        if not ledger.is_closed or not plan.counts_workers:
+            return ledger.view.wait_for
+        able = sum(worker in self.responsive for worker in plan.participants)
+        return max(1, min(plan.wait_for, able))
+
     def _serve(self, worker: WorkerState) -> None:
         """Send an owed model as soon as nothing is under way."""
         ledger, index = self.round, worker.index

@@ -8,14 +8,13 @@ from typing import Protocol
 
 import numpy as np
 
-from stsyn_mpi.protocol import commands as do
+from stsyn_mpi.news import News
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.records import Change, RoundRecord
 from stsyn_mpi.runfile.recorder import RoundTimings
 from stsyn_mpi.simulation.network import Network
 from stsyn_mpi.simulation.training import Training
 from stsyn_mpi.simulation.workers import VirtualWorkers
-from stsyn_mpi.training.evaluator import EvaluationResult
 
 
 class Recorder(Protocol):
@@ -77,4 +76,4 @@ class VirtualParts:
     recorder: Recorder
     records_updates: bool
     records_events: bool
-    report: Callable[[do.RecordRound | do.RecordChange | EvaluationResult], None]
+    report: Callable[[News], None]

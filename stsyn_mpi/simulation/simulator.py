@@ -77,6 +77,7 @@ class Simulator:
             do.SetDeadline: self._set_deadline,
             do.RecordRound: self._record_round,
             do.RecordChange: self._record_change,
+            do.ReportAbsence: self._report,
             do.EndWorkers: self._end_workers,
             do.Finish: self._keep_finish,
         }

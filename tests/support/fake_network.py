@@ -29,6 +29,7 @@ _EXECUTORS = {
     do.SetDeadline: "_set_deadline",
     do.RecordRound: "_record_round",
     do.RecordChange: "_record_change",
+    do.ReportAbsence: "_note_absence",
     do.EndWorkers: "_end_workers",
     do.Finish: "_keep_finish",
 }
@@ -264,6 +265,13 @@ class FakeNetwork:
 
     def _record_change(self, command):
         assert command.change.round == len(self.records), "right before its row"
+
+    def _note_absence(self, command):
+        worker = self.coordinator.workers[command.worker]
+        assert command.status == worker.absence
+        assert command.wait_for >= 1
+        if self.coordinator.round.plan.counts_workers:
+            assert command.wait_for <= len(self.workers)
 
     def _record_round(self, command):
         record = command.record

@@ -155,6 +155,7 @@ _COMMANDS = {
         f"change after r{c.change.round} K={c.change.wait_for} "
         f"U={c.change.target_updates}"
     ),
+    do.ReportAbsence: lambda c: f"{c.status.name.lower()} w{c.worker} K={c.wait_for}",
     do.EndWorkers: _end,
     do.Finish: _finish,
 }
