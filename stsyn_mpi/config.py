@@ -93,7 +93,7 @@ class TrainConfig:
     upload_buffers : int or None
         Receive buffers of the root; None means one per worker.
     alive_interval : float
-        Seconds between a worker's signs of life.
+        Seconds between a worker's signs of life, 0.01 or more.
     record_updates, record_events, swmr : bool
         What the run file holds, and whether it can be read while it is written.
     device : str

@@ -40,6 +40,8 @@ _AT_LEAST = {
 }
 _FLAG = re.compile(r"(?<!\S)--[a-z]")
 _BELOW_2_63 = 2**63
+_SHORTEST_ALIVE_S = 0.01
+"""A rank that computes cannot be relied on to be scheduled more often."""
 
 
 def check(config: TrainConfig) -> None:
@@ -105,6 +107,10 @@ def _check_numbers(config: TrainConfig) -> None:
         if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
             allowed = "positive" if name in positive else ">= 0"
             _refuse(name, value, f"{allowed} and finite")
+    if config.alive_interval < _SHORTEST_ALIVE_S:
+        _refuse(
+            "alive_interval", config.alive_interval, f"at least {_SHORTEST_ALIVE_S} s"
+        )
     if not 0 <= config.momentum < 1:
         _refuse("momentum", config.momentum, "in 0 <= momentum < 1")
     if config.nesterov and config.momentum == 0:

@@ -129,6 +129,10 @@ def test_bad_json_is_refused(text):
         ({"lr": float("nan")}, "--lr must be positive and finite, got nan"),
         ({"time_limit": 0.0}, "--time-limit must be positive"),
         ({"alive_interval": float("inf")}, "--alive-interval must be positive"),
+        (
+            {"alive_interval": 1e-6},
+            "--alive-interval must be at least 0.01 s, got 1e-06",
+        ),
         ({"weight_decay": -1.0}, "--weight-decay must be >= 0"),
         ({"momentum": 1.0}, "--momentum must be in 0 <= momentum < 1"),
         ({"nesterov": True}, "--nesterov needs a --momentum"),
