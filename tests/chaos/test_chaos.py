@@ -1,4 +1,4 @@
-"""Two plans of disorder: what was not killed is not lost. `make chaos` runs more."""
+"""Three plans of disorder: what was not killed is not lost. `make chaos` runs more."""
 
 import pytest
 from chaos import try_seed
@@ -7,8 +7,8 @@ from stsyn_mpi.mpi.launch import find_mpirun
 
 pytestmark = pytest.mark.mpi
 
-# Of stsyn with deaths and pauses, of a job that is resumed.
-SEEDS = (15, 4)
+# Of stsyn with deaths and pauses, of an asynchronous scheme, of a job that is resumed.
+SEEDS = (15, 3, 4)
 
 
 @pytest.mark.timeout(400)
