@@ -50,6 +50,11 @@ class CensoredTimes:
         return float(self.cut_n.sum())
 
     @property
+    def n_all(self) -> float:
+        """All updates."""
+        return self.n_done + self.n_cut
+
+    @property
     def spent_s(self) -> float:
         """Time spent in all of them, s."""
         return float(self.done_s @ self.done_n + self.cut_s @ self.cut_n)
@@ -60,8 +65,24 @@ class CensoredTimes:
 
         Beyond them `survival` rests on so few that its steps are chance.
         """
-        fewest = max(_FEWEST_AT_RISK, _LEAST_AT_RISK * (self.n_done + self.n_cut))
+        fewest = max(_FEWEST_AT_RISK, _LEAST_AT_RISK * self.n_all)
         return max(1, int((self.at_risk(self.done_s) >= fewest).sum()))
+
+    @property
+    def seen(self) -> float:
+        """Probability of no longer a time than where `survival` is sure no longer."""
+        return 1.0 - float(self.survival()[self.n_sure - 1])
+
+    @property
+    def cut_share(self) -> float:
+        """Share of times of which `survival` knows too little since they were cut.
+
+        What it says is left where it is sure no longer, less the times that really
+        lasted as long: where nothing was cut it is 0.
+        """
+        last = self.n_sure - 1
+        lasted = float(self.at_risk(self.done_s)[last] - self.done_n[last])
+        return max(0.0, float(self.survival()[last]) - lasted / self.n_all)
 
     def scaled(self, factor: float) -> CensoredTimes:
         """Return the same times in units of ``1 / factor``."""

@@ -9,6 +9,8 @@ import numpy as np
 ALPHA = 0.05
 """Probability with which chance alone may make any of the tests speak."""
 N_TESTS = 4
+LEVEL = ALPHA / N_TESTS
+"""With which each of them may, one of several as it is (Bonferroni)."""
 LEAST_ROWS = 8
 LEAST_COMPLETED = 50
 
@@ -47,8 +49,13 @@ class ViolationTest:
 
 
 def speaks(p_value: float, is_large: bool) -> bool:
-    """Whether a test that is one of several finds the model violated (Bonferroni)."""
-    return bool(p_value <= ALPHA / N_TESTS and is_large)
+    """Whether a test that is one of several finds the model violated."""
+    return bool(p_value <= LEVEL and is_large)
+
+
+def is_beyond_chance(test: ViolationTest) -> bool:
+    """Whether chance does not explain what a test found, however small it is."""
+    return test.p_value is not None and speaks(test.p_value, is_large=True)
 
 
 def untold(name: str, why: str) -> ViolationTest:

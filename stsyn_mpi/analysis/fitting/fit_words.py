@@ -10,11 +10,18 @@ from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors
 from stsyn_mpi.analysis.words import counted
 
 _POOR, _FAR = 0.05, 0.1
-"""Distances from which on no law is called a good fit, and none is used to predict."""
+"""Distances from which on no law is called a good fit, and none is used to predict,
+if chance does not explain them."""
+_MOST_CUT = 0.05
+"""Share of times that were cut too early, beyond which those measured do not do."""
 _UNSEEN = 0.05
 """Share of a law that was never seen, from which on it is worth a word."""
 _MOST_NAMES = 5
 USES_MEASURED = "Predictions use the measured times themselves."
+_USES_LAW = (
+    "Predictions use it all the same: too many updates were cut off early to go by the "
+    "measured times."
+)
 
 
 def fit_words(
@@ -24,6 +31,7 @@ def fit_words(
     found: WorkerFactors,
     laws: Sequence[FittedLaw],
     seen: float,
+    cut_share: float,
 ) -> str:
     """Return what a reader of the laws should know beside them."""
     parts = [_counts(n_known, n_cut, is_per_round=bool(is_per_round))]
@@ -34,13 +42,16 @@ def fit_words(
             "round: it is taken not to."
         )
     parts += _of_workers(found, is_constant=laws[0].name == CONSTANT)
-    parts += _of_laws(laws, seen)
+    parts += _of_laws(laws, seen, cut_share)
     return " ".join(parts)
 
 
-def is_far(law: FittedLaw | None) -> bool:
-    """Tell whether a law is too far from the measured times to predict by."""
-    return law is None or law.distance > _FAR
+def takes_measured(best: FittedLaw | None, cut_share: float) -> bool:
+    """Tell whether to predict by the measured times, the best law being too far off.
+
+    Where many were cut early they say nothing of long times; then any law says more.
+    """
+    return best is None or (best.sure_distance > _FAR and cut_share <= _MOST_CUT)
 
 
 def _counts(n_known: int, n_cut: int, *, is_per_round: bool) -> str:
@@ -58,7 +69,8 @@ def _counts(n_known: int, n_cut: int, *, is_per_round: bool) -> str:
 def _of_workers(found: WorkerFactors, *, is_constant: bool) -> Iterator[str]:
     low, high = found.factors.min(), found.factors.max()
     if high > low * (1 + 1e-6):
-        yield f"Workers differ: they take {low:.3g} to {high:.3g} times the mean."
+        how = "Workers differ" if found.is_large else "Workers differ, but hardly"
+        yield f"{how}: they take {low:.3g} to {high:.3g} times the mean."
     elif len(found.factors) > 1 and not is_constant:
         yield f"Workers do not differ beyond chance (p = {found.p_value:.2g})."
     if found.unseen:
@@ -67,7 +79,7 @@ def _of_workers(found: WorkerFactors, *, is_constant: bool) -> Iterator[str]:
         yield f"Completed nothing, and may be slower still: worker {names}{more}."
 
 
-def _of_laws(laws: Sequence[FittedLaw], seen: float) -> Iterator[str]:
+def _of_laws(laws: Sequence[FittedLaw], seen: float, cut_share: float) -> Iterator[str]:
     first, best = laws[0], next((law for law in laws if law.delay), None)
     if first.name == CONSTANT:
         yield "All updates of a worker take the same time."
@@ -77,13 +89,15 @@ def _of_laws(laws: Sequence[FittedLaw], seen: float) -> Iterator[str]:
             f"The best law, {first.name}, has an infinite mean and is not used to "
             "predict."
         )
-    if best is not None and best.distance > _POOR:
+    if best is not None and best.sure_distance > _POOR:
         yield (
             f"No law fits closely: the best is {best.distance:.2g} off the measured "
             "distribution function."
         )
-    if is_far(best):
+    if takes_measured(best, cut_share):
         yield USES_MEASURED
+    elif best is not None and best.sure_distance > _FAR:
+        yield _USES_LAW
     if 1 - seen > _UNSEEN:
         yield (
             f"The longest {1 - seen:.0%} of update times were hardly ever seen to "

@@ -10,7 +10,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.fitting.censored_times import CensoredTimes
 from stsyn_mpi.analysis.fitting.families import FAMILIES, Family
-from stsyn_mpi.analysis.fitting.goodness import distance, p_value
+from stsyn_mpi.analysis.fitting.goodness import distances, p_value
 from stsyn_mpi.analysis.fitting.likelihood import estimate
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulation.delays import parse_delay
@@ -45,6 +45,8 @@ class FittedLaw:
         NaN of the empirical law.
     distance : float
         Largest difference of distribution functions from Kaplan and Meier's.
+    sure_distance : float
+        Largest such difference that chance does not explain; 0 if there is none.
     p_value : float or None
         Of as bad a fit by chance; None where that is not known.
     intervals : dict
@@ -65,6 +67,7 @@ class FittedLaw:
     n_parameters: int
     criterion: float
     distance: float
+    sure_distance: float
     p_value: float | None
     intervals: Mapping[str, tuple[float, float]]
     delay: str
@@ -94,7 +97,7 @@ def fit_law(family: Family, times: CensoredTimes) -> FittedLaw:
         fit.log_likelihood,
         family.n_parameters,
         _criterion(family, fit.log_likelihood),
-        distance(family, fit.theta, times),
+        *distances(family, fit.theta, times),
         p_value(family, fit, times),
         fit.intervals,
         _delay(family.name, fit.mean_s, named),
@@ -119,7 +122,7 @@ def constant_law(seconds: float) -> FittedLaw:
     known = {"mean": (seconds, seconds)}
     infinite = math.inf
     return FittedLaw(
-        CONSTANT, {}, seconds, 0.0, infinite, 1, -infinite, 0.0, None, known, delay
+        CONSTANT, {}, seconds, 0.0, infinite, 1, -infinite, 0.0, 0.0, None, known, delay
     )
 
 
@@ -144,7 +147,19 @@ def empirical_law(times: CensoredTimes) -> FittedLaw:
     known = {"mean": (max(0.0, mean - _Z * error), high)}
     nan = math.nan
     return FittedLaw(
-        EMPIRICAL, {}, mean, error, nan, 0, nan, 0.0, None, known, "", points=points
+        EMPIRICAL,
+        {},
+        mean,
+        error,
+        nan,
+        0,
+        nan,
+        0.0,
+        0.0,
+        None,
+        known,
+        "",
+        points=points,
     )
 
 

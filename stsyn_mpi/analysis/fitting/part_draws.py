@@ -7,15 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.fitting.round_draws import Draws
-from stsyn_mpi.analysis.fitting.update_times import PARTS, UpdateTimes
+from stsyn_mpi.analysis.fitting.speed_tests import LEAST_RATIO
+from stsyn_mpi.analysis.fitting.update_times import (
+    PARTS,
+    SHORTEST_S,
+    UpdateTimes,
+    without_rounding,
+)
 from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors
 from stsyn_mpi.analysis.words import counted, time_words
 from stsyn_mpi.errors import InputError
 
 _FEWEST = 20
 """Completed updates, or draws of rounds, that a law can be fitted to."""
-_SHORTEST_S = 1e-12
-"""No clock tells a shorter time from none."""
 _EQUAL = 2e-7
 """Times that differ by no more than this share are one time and rounding."""
 _FEW = 0.05
@@ -41,7 +45,7 @@ def draws_of(updates: UpdateTimes, part: str) -> Draws:
     seconds, is_censored = updates.seconds(part), updates.censored(part)
     if not seconds.any():
         raise InputError(_NONE[part])
-    is_odd = ~is_censored & (seconds <= _SHORTEST_S)
+    is_odd = ~is_censored & (seconds <= SHORTEST_S)
     if is_odd.any():
         at = int(np.argmax(is_odd))
         raise InputError(
@@ -49,11 +53,14 @@ def draws_of(updates: UpdateTimes, part: str) -> Draws:
             f"the first {seconds[at]:g} s (worker {updates.worker[at]}, round "
             f"{updates.round[at]}): a law of times needs times above 0"
         )
-    # One that was cut as it began tells nothing. And rounding to the digits of a
-    # float32 makes times equal that differ by rounding.
-    told = seconds > _SHORTEST_S
-    seconds = seconds[told].astype(np.float32).astype(np.float64)
-    return Draws(updates.worker[told], updates.round[told], seconds, is_censored[told])
+    # One that was cut as it began tells nothing.
+    told = seconds > SHORTEST_S
+    return Draws(
+        updates.worker[told],
+        updates.round[told],
+        without_rounding(seconds[told]),
+        is_censored[told],
+    )
 
 
 def check_number(draws: Draws, part: str, noun: str = "completed update") -> None:
@@ -81,6 +88,28 @@ class Constant:
     factors: WorkerFactors
 
 
+def always_the_same(draws: Draws, n_workers: int) -> bool:
+    """Tell whether all completed updates of a worker took one time, if it has several.
+
+    Or if all workers took the same.
+    """
+    least, most = _extremes(draws, n_workers)
+    has_any = most > 0
+    is_one = most.max() <= least.min() * (1 + _EQUAL)
+    has_several = (~draws.is_censored).sum() >= 2 * has_any.sum()
+    is_same = bool((most <= least * (1 + _EQUAL))[has_any].all())
+    return is_same and bool(is_one or has_several)
+
+
+def _extremes(draws: Draws, n_workers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each worker's shortest and longest, s; infinite and 0 of none."""
+    known = ~draws.is_censored
+    least, most = np.full(n_workers, np.inf), np.zeros(n_workers)
+    np.minimum.at(least, draws.worker[known], draws.seconds[known])
+    np.maximum.at(most, draws.worker[known], draws.seconds[known])
+    return least, most
+
+
 def constant_times(draws: Draws, n_workers: int) -> Constant | None:
     """Return the time of each worker's updates if it always is the same.
 
@@ -92,16 +121,12 @@ def constant_times(draws: Draws, n_workers: int) -> Constant | None:
         If all completed updates took one time, but others took longer: there is no
         law to be told from that.
     """
+    if not always_the_same(draws, n_workers):
+        return None
     known = ~draws.is_censored
-    least, most = np.full(n_workers, np.inf), np.zeros(n_workers)
-    np.minimum.at(least, draws.worker[known], draws.seconds[known])
-    np.maximum.at(most, draws.worker[known], draws.seconds[known])
+    least, most = _extremes(draws, n_workers)
     has_any = most > 0
-    if not (most[has_any] <= least[has_any] * (1 + _EQUAL)).all():
-        return None
     is_one = most[has_any].max() <= least[has_any].min() * (1 + _EQUAL)
-    if known.sum() < 2 * has_any.sum() and not is_one:
-        return None
     own = least[draws.worker]
     n_longer = int((~known & (draws.seconds >= own * (1 - _EQUAL))).sum())
     if n_longer > _FEW * len(known):
@@ -115,4 +140,5 @@ def constant_times(draws: Draws, n_workers: int) -> Constant | None:
     seen = np.bincount(draws.worker, minlength=n_workers) > 0
     unseen = tuple(np.flatnonzero(seen & ~has_any).tolist())
     mean = float(times.mean())
-    return Constant(mean, WorkerFactors(times / mean, 0.0, unseen))
+    is_large = bool(times.max() >= LEAST_RATIO * times.min())
+    return Constant(mean, WorkerFactors(times / mean, 0.0, unseen, is_large))

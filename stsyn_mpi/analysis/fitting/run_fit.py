@@ -10,10 +10,11 @@ from itertools import groupby
 
 import numpy as np
 
-from stsyn_mpi.analysis.fitting.censored_times import censored_times
+from stsyn_mpi.analysis.fitting.censored_times import CensoredTimes, censored_times
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.families import FAMILIES
 from stsyn_mpi.analysis.fitting.few_factors import few_factors
-from stsyn_mpi.analysis.fitting.fit_words import fit_words, is_far
+from stsyn_mpi.analysis.fitting.fit_words import fit_words, takes_measured
 from stsyn_mpi.analysis.fitting.fitted_law import (
     EMPIRICAL,
     FittedLaw,
@@ -32,6 +33,7 @@ from stsyn_mpi.analysis.fitting.round_draws import (
     once_a_round,
 )
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes, update_times
+from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.fitting.worker_factors import WorkerFactors, worker_factors
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.lattice_law import LatticeLaw
@@ -66,6 +68,8 @@ class RunFit:
     seen : float
         Probability that an update takes no longer than the longest that completed:
         beyond it a law is extrapolated.
+    cut_share : float
+        Share of updates whose end was not seen since rounds were closed too early.
     between_s : float
         Mean time from the end of an update to the start of the next, s, which no
         update accounts for; 0 under a virtual clock.
@@ -81,6 +85,7 @@ class RunFit:
     scope: str
     delay: str
     seen: float
+    cut_share: float
     between_s: float
     words: str
 
@@ -92,7 +97,8 @@ class RunFit:
     @property
     def uses_measured(self) -> bool:
         """Whether theory is given the measured times: no law is close to them."""
-        return self.laws[-1].name == EMPIRICAL and is_far(self.best)
+        is_there = self.laws[-1].name == EMPIRICAL
+        return is_there and takes_measured(self.best, self.cut_share)
 
     @property
     def update_laws(self) -> Sequence[UpdateLaw]:
@@ -138,28 +144,45 @@ def fit_run(run: Run, part: str = "together") -> RunFit:
         If no updates were recorded, too few completed, they took no time or less, or
         there is no such part in the run.
     """
-    return fit_updates(update_times(run), part)
-
-
-def fit_updates(updates: UpdateTimes, part: str = "together") -> RunFit:
-    """Fit laws to update times; see `fit_run`."""
     # Numbers of a damaged file may be as large as they like.
     with np.errstate(all="ignore"):
-        return _fit_updates(updates, part)
+        updates = update_times(run)
+        speeds = find_violations(run).of("speeds") if part == "together" else None
+        return fit_updates(updates, part, speeds)
 
 
-def _fit_updates(updates: UpdateTimes, part: str) -> RunFit:
+def fit_updates(
+    updates: UpdateTimes, part: str = "together", speeds: ViolationTest | None = None
+) -> RunFit:
+    """Fit laws to update times; see `fit_run`.
+
+    Parameters
+    ----------
+    updates : UpdateTimes
+        From anywhere.
+    part : str
+        As in `fit_run`.
+    speeds : ViolationTest or None
+        Whether workers are equally fast, where that was tested.
+    """
+    with np.errstate(all="ignore"):
+        return _fit_updates(updates, part, speeds)
+
+
+def _fit_updates(
+    updates: UpdateTimes, part: str, speeds: ViolationTest | None
+) -> RunFit:
     draws = draws_of(updates, part)
     check_number(draws, part)
     found = constant_times(draws, updates.n_workers)
     if found is not None:
         law = constant_law(found.mean_s)
-        return _result(part, updates, draws, (law,), found.factors, False, 1.0)
+        return _result(part, updates, draws, (law,), found.factors, False)
     is_per_round = draws_once_a_round(draws)
     if is_per_round:
         draws = once_a_round(draws)
         check_number(draws, part, "worker and round")
-    factors = worker_factors(draws, updates.n_workers)
+    factors = worker_factors(draws, updates.n_workers, speeds)
     scaled = draws.seconds / factors.factors[draws.worker]
     times = censored_times(scaled, draws.is_censored)
     if times.done_s[-1] <= times.done_s[0] * (1 + _EQUAL):
@@ -168,9 +191,8 @@ def _fit_updates(updates: UpdateTimes, part: str) -> RunFit:
             "can be told from that"
         )
     laws = sorted((fit_law(f, times) for f in FAMILIES.values()), key=_criterion)
-    seen = 1.0 - float(times.survival()[times.n_sure - 1])
     every = (*laws, empirical_law(times))
-    return _result(part, updates, draws, every, factors, is_per_round, seen)
+    return _result(part, updates, draws, every, factors, is_per_round, times)
 
 
 def _criterion(law: FittedLaw) -> float:
@@ -184,8 +206,10 @@ def _result(
     laws: tuple[FittedLaw, ...],
     found: WorkerFactors,
     is_per_round: bool | None,
-    seen: float,
+    times: CensoredTimes | None = None,
 ) -> RunFit:
+    seen = 1.0 if times is None else times.seen
+    cut_share = 0.0 if times is None else times.cut_share
     scope = PER_ROUND if is_per_round else PER_UPDATE
     n_known = int((~draws.is_censored).sum())
     n_cut = len(draws.seconds) - n_known
@@ -200,9 +224,10 @@ def _result(
         scope,
         "" if best is None else best.delay + _options(factors, scope),
         seen,
+        cut_share,
         _between_s(updates) if part == "together" else 0.0,
         _sample_words(updates)
-        + fit_words(n_known, n_cut, is_per_round, found, laws, seen),
+        + fit_words(n_known, n_cut, is_per_round, found, laws, seen, cut_share),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_updates
+from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.fitting.update_times import PARTS, UpdateTimes, update_times
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
@@ -58,7 +58,7 @@ def fit_parts(run: Run) -> RunFits:
         return RunFits((), (f"No law of update times: {error}.",))
     for part in _parts(updates):
         try:
-            fits.append(fit_updates(updates, part))
+            fits.append(fit_run(run, part))
         except InputError as error:
             of = "" if part == "together" else f" ({part})"
             notes.append(f"No law of update times{of}: {error}.")

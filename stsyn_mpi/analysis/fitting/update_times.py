@@ -21,6 +21,18 @@ _OF_OPEN_RUNS: WeakKeyDictionary[Run, UpdateTimes] = WeakKeyDictionary()
 """A report asks several times, and a long run takes a second to read."""
 
 
+SHORTEST_S = 1e-12
+"""No clock tells a shorter time from none."""
+
+
+def without_rounding(seconds: np.ndarray) -> np.ndarray:
+    """Return times as float32 has them, s, float64 of the same shape.
+
+    Sums of times differ by rounding where the times are equal: here they do not.
+    """
+    return np.asarray(seconds.astype(np.float32).astype(np.float64))
+
+
 class NoUpdatesError(InputError):
     """A run holds no update whose times are sound."""
 

@@ -37,4 +37,4 @@ def summary_words(tests: Sequence[ViolationTest], spells: float) -> str:
     if len(untold) == len(tests):
         return untold[0]
     known = "Update times look independent and from one law: no assumption fails."
-    return " ".join([known, *untold])
+    return " ".join(dict.fromkeys([known, *untold]))

@@ -8,13 +8,21 @@ docs/assumptions.md says how, and how often they are wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from stsyn_mpi.analysis.arrivals import round_kind
 from stsyn_mpi.analysis.fitting.drift_tests import find_drift
-from stsyn_mpi.analysis.fitting.evidence import LEAST_COMPLETED, LEAST_ROWS, untold
+from stsyn_mpi.analysis.fitting.evidence import (
+    LEAST_COMPLETED,
+    LEAST_ROWS,
+    is_beyond_chance,
+    untold,
+)
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest as ViolationTest
+from stsyn_mpi.analysis.fitting.part_draws import always_the_same
+from stsyn_mpi.analysis.fitting.round_draws import Draws
 from stsyn_mpi.analysis.fitting.round_tests import (
     compare_own_updates,
     compare_workers_of_a_round,
@@ -22,14 +30,21 @@ from stsyn_mpi.analysis.fitting.round_tests import (
 from stsyn_mpi.analysis.fitting.speed_tests import compare_speeds
 from stsyn_mpi.analysis.fitting.spells import spell_inflation
 from stsyn_mpi.analysis.fitting.update_grid import UpdateGrid, make_grid
-from stsyn_mpi.analysis.fitting.update_times import UpdateTimes, update_times
+from stsyn_mpi.analysis.fitting.update_times import (
+    SHORTEST_S,
+    UpdateTimes,
+    update_times,
+    without_rounding,
+)
 from stsyn_mpi.analysis.fitting.violation_words import summary_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
 NAMES = ("speeds", "round", "shared", "drift")
 _BLOCKS = 10
-_SHORTEST_S = 1e-12
+_CONSTANT = "All completed updates of a worker took the same time."
+_OF_OPEN_RUNS: WeakKeyDictionary[Run, Violations] = WeakKeyDictionary()
+"""Fit, bias and report ask for the same."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,12 @@ def find_violations(run: Run) -> Violations:
     InputError
         If the file is damaged where the round table is read.
     """
+    if run not in _OF_OPEN_RUNS:
+        _OF_OPEN_RUNS[run] = _find(run)
+    return _OF_OPEN_RUNS[run]
+
+
+def _find(run: Run) -> Violations:
     try:
         times = update_times(run)
     except InputError as error:
@@ -100,19 +121,19 @@ def judge_updates(
     starts_together : bool
         Whether the workers of a round begin it together.
     """
-    seconds = np.maximum(times.seconds("together"), _SHORTEST_S)
     n_completed = int(times.is_completed.sum())
     if n_completed < LEAST_COMPLETED:
         return _untold(
             f"Too few updates to tell: {n_completed} completed, and {LEAST_COMPLETED} "
             "are needed."
         )
+    draws, n_workers = _told(times), times.n_workers
     grid = make_grid(
-        times.worker,
-        times.round,
-        seconds,
-        times.is_completed,
-        times.n_workers,
+        draws.worker,
+        draws.round,
+        draws.seconds,
+        ~draws.is_censored,
+        n_workers,
         starts_together=starts_together,
     )
     if grid.n_rows < LEAST_ROWS:
@@ -121,16 +142,38 @@ def judge_updates(
         )
     if n_done is not None:
         grid = replace(grid, is_whole=_is_whole(grid, times, n_done))
+    if always_the_same(draws, n_workers):
+        return _of_constant_times(grid)
     return _judge(grid)
+
+
+def _told(times: UpdateTimes) -> Draws:
+    """Return all updates but those that were cut as they began."""
+    seconds = np.maximum(times.seconds("together"), SHORTEST_S)
+    told = times.is_completed | (seconds > SHORTEST_S)
+    return Draws(
+        times.worker[told],
+        times.round[told],
+        without_rounding(seconds[told]),
+        ~times.is_completed[told],
+    )
+
+
+def _of_constant_times(grid: UpdateGrid) -> Violations:
+    """Return that workers may differ, and that nothing else can be told."""
+    speeds = compare_speeds(grid)
+    tests = (speeds, *(untold(name, _CONSTANT) for name in NAMES[1:]))
+    return Violations(tests, summary_words(tests, 1.0))
 
 
 def _judge(grid: UpdateGrid) -> Violations:
     spells = spell_inflation(grid)
     speeds, drift = compare_speeds(grid, spells), find_drift(grid, spells)
-    # What differs for good, or changes for good, would make rounds look alike.
-    if speeds.is_violated:
+    # What differs for good, or changes for good, would make rounds look alike: of
+    # times that hardly vary a little is enough.
+    if is_beyond_chance(speeds):
         grid = grid.alike(grid.worker, grid.n_workers)
-    if drift.is_violated:
+    if is_beyond_chance(drift):
         grid = grid.alike(grid.row * _BLOCKS // grid.n_rows, _BLOCKS)
     own = compare_own_updates(grid)
     # Residuals of workers whose own updates are alike hang together through the close

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.fitting.censored_times import censored_times
+from stsyn_mpi.analysis.fitting.evidence import LEVEL, ViolationTest
 from stsyn_mpi.analysis.fitting.round_draws import Draws
 
-SIGNIFICANCE = 1e-3
-"""Of a difference between workers: one run in a thousand shows one by chance."""
 _N_BLOCKS = 16
 _FEWEST_BLOCKS = 4
 _KNOWN = 1e12
@@ -36,24 +35,41 @@ class WorkerFactors:
         Of the hypothesis that all are alike.
     unseen : tuple of int
         Workers that completed nothing: their factors are but lower bounds.
+    is_large : bool
+        Whether a difference is large enough to matter.
     """
 
     factors: np.ndarray
     p_value: float
     unseen: tuple[int, ...]
+    is_large: bool = True
 
 
-def worker_factors(draws: Draws, n_workers: int) -> WorkerFactors:
-    """Compare workers by the log-rank test, and scale their times to one law.
+def worker_factors(
+    draws: Draws, n_workers: int, speeds: ViolationTest | None = None
+) -> WorkerFactors:
+    """Compare workers, and scale their times to one law where they differ.
 
-    The completed draws of a worker are compared with those expected if all workers had
-    one law: the sum of the pooled integrated hazard (Nelson, Aalen) over its draws,
-    cancelled ones included. Differences that come and go, spells for one, make them
-    vary from one sixteenth of the run to the next, and are no reason for factors.
+    Whether they do is what ``speeds`` found, the test of the assumption that they do
+    not. Where it found nothing, of few rounds for one, and of parts of updates, it is a
+    log-rank test at the same level: the completed draws of a worker are compared with
+    those expected if all workers had one law, the sum of the pooled integrated hazard
+    (Nelson, Aalen) over its draws, cancelled ones included. Differences that come and
+    go, spells for one, make them vary from one sixteenth of the run to the next, and
+    are no reason for factors.
 
-    Factors solve the same comparison: times divided by them show as many completed as
+    Factors solve that comparison: times divided by them show as many completed as
     expected (Louis, Biometrika 68, 1981). No family of laws is assumed. Workers
     whose factors do not differ beyond chance share one.
+
+    Parameters
+    ----------
+    draws : Draws
+        Positive ones.
+    n_workers : int
+        M.
+    speeds : ViolationTest or None
+        What `compare_speeds` found of them.
     """
     done = np.bincount(draws.worker[~draws.is_censored], minlength=n_workers)
     there = np.bincount(draws.worker, minlength=n_workers) > 0
@@ -62,13 +78,16 @@ def worker_factors(draws: Draws, n_workers: int) -> WorkerFactors:
     if there.sum() < 2:
         return WorkerFactors(factors, 1.0, unseen)
     p_value, dispersion = _log_rank(draws, n_workers)
-    if not p_value < SIGNIFICANCE:
+    is_large = True
+    if speeds is not None and speeds.p_value is not None:
+        p_value, is_large = speeds.p_value, speeds.is_violated
+    if p_value > LEVEL:
         return WorkerFactors(factors, p_value, unseen)
     logs, errors = _Cells(draws, n_workers).log_factors(done)
     logs = _put_together(logs, errors * np.sqrt(dispersion), there)
     factors[there] = np.exp(logs[there])
     factors[there] /= factors[there].mean()
-    return WorkerFactors(factors, p_value, unseen)
+    return WorkerFactors(factors, p_value, unseen, is_large)
 
 
 def _log_rank(draws: Draws, n_workers: int) -> tuple[float, float]:
@@ -131,7 +150,10 @@ def _hazards(draws: Draws) -> np.ndarray:
 def _put_together(
     logs: np.ndarray, errors: np.ndarray, there: np.ndarray
 ) -> np.ndarray:
-    """Give workers one factor that do not differ: the largest such group first."""
+    """Give workers one factor that do not differ: the largest such group first.
+
+    Never all of them: they differ.
+    """
     from scipy.special import ndtri
 
     logs, left = logs.copy(), there.copy()
@@ -146,9 +168,20 @@ def _put_together(
         last = np.searchsorted(own, own + wide, side="right")
         largest = int(np.argmax(last - first))
         group = order[first[largest] : last[largest]]
+        if len(group) == there.sum():
+            group = _without_outlier(group, logs, errors)
         logs[group] = _together(logs[group], errors[group])
         left[group] = False
     return logs
+
+
+def _without_outlier(
+    group: np.ndarray, logs: np.ndarray, errors: np.ndarray
+) -> np.ndarray:
+    """Return a group without the one that stands out most."""
+    weights = errors[group] ** -2
+    mean = logs[group] @ weights / weights.sum()
+    return np.delete(group, np.argmax(np.abs(logs[group] - mean) / errors[group]))
 
 
 def _together(logs: np.ndarray, errors: np.ndarray) -> np.ndarray:
@@ -158,7 +191,7 @@ def _together(logs: np.ndarray, errors: np.ndarray) -> np.ndarray:
     weights = errors**-2
     mean = float(logs @ weights / weights.sum())
     total = float((logs - mean) ** 2 @ weights)
-    is_chance = len(logs) > 1 and chdtrc(len(logs) - 1, total) > SIGNIFICANCE
+    is_chance = len(logs) > 1 and chdtrc(len(logs) - 1, total) > LEVEL
     return np.full_like(logs, mean) if is_chance else logs
 
 
