@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stsyn_mpi.analysis.comparison import Basis, Entry
+from stsyn_mpi.analysis.printing import print_whole
 
 NOT_REACHED = "not reached"
 _SHORT_NOT_REACHED = "n.r."
@@ -102,7 +103,7 @@ def print_table(
     for n, line in enumerate(header):
         console.print(f"[{'dim' if n else 'bold'}]{escape(line)}[/]", highlight=False)
     for table in _rich_tables(entries, basis, console.width):
-        console.print("", table)
+        print_whole(console, "", table)
     console.print()
     for line in footnotes(entries, basis):
         console.print(line, style="dim", markup=False, highlight=False)

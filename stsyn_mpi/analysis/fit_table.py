@@ -11,9 +11,9 @@ from rich.text import Text
 from stsyn_mpi.analysis.fit_figures import HEADINGS, PART_WORDS, law_cells, unit_of
 from stsyn_mpi.analysis.fitting.run_fit import RunFit
 from stsyn_mpi.analysis.fitting.run_fits import RunFits
-from stsyn_mpi.analysis.words import abridged
+from stsyn_mpi.analysis.words import abridged, printable
 
-_MOST_CHARACTERS = 200
+_MOST_CHARACTERS, _LONGEST = 200, 2000
 
 
 def fit_tables(fits: RunFits) -> RenderableType:
@@ -25,10 +25,9 @@ def fit_tables(fits: RunFits) -> RenderableType:
         if fit.part != "together":
             parts.append(_aside(_line(fit)))
             continue
-        parts += [_table(fit), _aside(fit.words)]
-        parts.append(_aside(_option(fit)))
-    parts += [_aside(note) for note in fits.notes]
-    return Padding(Group(*parts), (0, 0, 1, 0))
+        parts += [_table(fit), _aside(fit.words), _aside(_option(fit))]
+    parts += [_aside(abridged(note)) for note in fits.notes]
+    return Group(*parts, "")
 
 
 def _table(fit: RunFit) -> RenderableType:
@@ -70,4 +69,4 @@ def _line(fit: RunFit) -> str:
 
 
 def _aside(words: str) -> RenderableType:
-    return Padding(Text(abridged(words), style="dim"), (0, 1, 0, 1))
+    return Padding(Text(printable(words, _LONGEST), style="dim"), (0, 1, 0, 1))

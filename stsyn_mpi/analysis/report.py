@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,12 +15,13 @@ from rich.text import Text
 from stsyn_mpi.analysis.assumptions_table import assumptions_table
 from stsyn_mpi.analysis.fit_table import fit_tables
 from stsyn_mpi.analysis.prediction_table import prediction_table
+from stsyn_mpi.analysis.printing import print_whole
 from stsyn_mpi.analysis.settings import (
     TRAINING_KEYS,
     is_timing_only,
     special_settings,
 )
-from stsyn_mpi.analysis.straggler_table import straggler_tables
+from stsyn_mpi.analysis.straggler_table import LEAST_OF_A_HOST, straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
 from stsyn_mpi.analysis.terms_table import terms_table
 from stsyn_mpi.analysis.words import printable, time_words
@@ -72,12 +73,16 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(
         Text(printable(configuration_line(summary)), style="dim"), soft_wrap=True
     )
-    console.print(Group(_figures_table(summary), _workers_table(summary)))
-    console.print(terms_table(summary.terms))
-    console.print(straggler_tables(summary.stragglers))
-    console.print(prediction_table(summary.prediction))
-    console.print(fit_tables(summary.fit))
-    console.print(assumptions_table(summary.violations, summary.bias))
+    print_whole(
+        console,
+        _figures_table(summary),
+        _workers_table(summary),
+        terms_table(summary.terms),
+        straggler_tables(summary.stragglers),
+        prediction_table(summary.prediction),
+        fit_tables(summary.fit),
+        assumptions_table(summary.violations, summary.bias),
+    )
 
 
 def configuration_line(summary: RunSummary) -> str:
@@ -153,11 +158,12 @@ def _workers_table(summary: RunSummary) -> Table:
     columns = _COLUMNS if with_hosts else _COLUMNS[:1] + _COLUMNS[2:]
     for heading in columns:
         is_host = heading == "host"
+        # Where it gets narrow, host names give way.
         table.add_column(
             heading,
             justify="left" if is_host else "right",
             no_wrap=True,
-            min_width=4 if is_host else max(map(len, heading.split("\n"))),
+            min_width=LEAST_OF_A_HOST if is_host else None,
         )
     for worker in shown:
         table.add_row(*_worker_cells(worker, with_hosts=with_hosts))

@@ -19,6 +19,8 @@ Pace = WorkerPace | HostPace
 
 _MOST_WORKERS, _MOST_HOSTS = 16, 8
 _MOST_CHARACTERS = 40
+LEAST_OF_A_HOST = 4
+"""Characters of host names that are left where it gets narrow."""
 _SLOW, _HOST = "slow", "host"
 _FIGURES: tuple[tuple[str, Callable[[Pace], str]], ...] = (
     ("speed", lambda pace: _number(pace.speed, ".2f")),
@@ -88,6 +90,7 @@ def _table(paces: Sequence[Pace], kind: str, most: int) -> Table:
             heading,
             justify="left" if is_text else "right",
             no_wrap=heading != _HOST,
+            min_width=LEAST_OF_A_HOST if heading == _HOST else None,
             overflow="ellipsis",
         )
     for cells in zip(*columns.values(), strict=True):

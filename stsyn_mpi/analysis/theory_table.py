@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stsyn_mpi.analysis.printing import print_whole
 from stsyn_mpi.analysis.theory.request import Answer, Grid, Origin, Request
 from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory
 from stsyn_mpi.analysis.words import abridged, printable
@@ -24,7 +25,7 @@ _HEADINGS = (
     "uploaders",
     "useful\nupdates/s",
 )
-_CELL = 9
+_CELL, _MOST_OF_A_NOTE = 9, 2000
 
 
 def answer_json(answer: Answer) -> str:
@@ -59,7 +60,7 @@ def print_answer(answer: Answer, console: Console) -> None:
     """Print the table of the schemes, what is assumed, and the table of the grid."""
     for line in _header(answer.request):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print("", _schemes_table(answer.theories))
+    print_whole(console, "", _schemes_table(answer.theories))
     notes = [it for it in answer.theories if it.note]
     for it in notes:
         console.print(f"{it.strategy}: {it.note}", style="dim", highlight=False)
@@ -67,7 +68,7 @@ def print_answer(answer: Answer, console: Console) -> None:
         return
     console.print("\nUseful updates/s of stsyn", style="bold", highlight=False)
     for table in _grid_tables(answer.request.grid, answer.useful, console.width):
-        console.print("", table)
+        print_whole(console, "", table)
 
 
 def _header(request: Request) -> list[str]:
@@ -105,7 +106,7 @@ def _origin_lines(origin: Origin) -> list[str]:
         ]
         if names:
             lines.append(f"{words}: {', '.join(names)}")
-    return lines + [abridged(note) for note in origin.notes]
+    return lines + [abridged(note, _MOST_OF_A_NOTE) for note in origin.notes]
 
 
 def _is_of(origin: Origin, name: str, source: str) -> bool:

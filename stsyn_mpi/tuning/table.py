@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stsyn_mpi.analysis.json_values import finite_json
+from stsyn_mpi.analysis.printing import print_whole
 from stsyn_mpi.analysis.words import printable
 from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.ranking import Ranked
@@ -24,7 +25,7 @@ def print_advice(advice: Advice, console: Console) -> None:
     """Print the verdict, the table of the candidates, and what was assumed."""
     for sentence in verdicts(advice):
         console.print(sentence, style="bold", markup=False, highlight=False)
-    console.print("", _table(advice))
+    print_whole(console, "", _table(advice))
     if (more := len(advice.ranked) - len(_rows(advice))) > 0:
         console.print(f"and {more} more, all in --json", style="dim", highlight=False)
     console.print()
@@ -78,8 +79,7 @@ def _rows(advice: Advice) -> list[Ranked]:
 def _table(advice: Advice) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     is_trained = advice.request.target is not None
-    # A long name wraps before a number is cut.
-    table.add_column("strategy", overflow="fold")
+    table.add_column("strategy")
     unit = "time\n(s)" if is_trained else _unit(advice)
     table.add_column(unit, justify="right", no_wrap=True)
     for heading in ("ratio", "95 %\ninterval", "seeds"):
