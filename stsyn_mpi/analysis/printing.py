@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Column, Table
 
 _ANY_WIDTH = 10_000
@@ -31,27 +32,42 @@ def print_whole(console: Console, *renderables: RenderableType) -> None:
 def _whole(renderable: RenderableType) -> RenderableType:
     if isinstance(renderable, Group):
         return Group(*map(_whole, renderable.renderables))
-    inner = renderable.renderable if isinstance(renderable, Padding) else renderable
-    return _Whole(renderable, inner) if isinstance(inner, Table) else renderable
+    if isinstance(renderable, Table):
+        return _Whole(renderable)
+    if isinstance(renderable, Padding) and isinstance(renderable.renderable, Table):
+        return _Whole(renderable.renderable, renderable.left, renderable.bottom)
+    return renderable
 
 
 class _Whole:
-    """A table, and the same with its padding around it."""
+    """A table with columns of spaces to its left, and empty lines below."""
 
-    def __init__(self, padded: RenderableType, table: Table) -> None:
-        self._padded, self._table = padded, table
+    def __init__(self, table: Table, left: int = 0, below: int = 0) -> None:
+        self._table, self._left, self._below = table, left, below
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        free = options.update(width=_ANY_WIDTH)
+        needed = self._needed(console, options.update(width=_ANY_WIDTH))
+        width = max(options.max_width - self._left, needed)
+        own = console.render(self._table, options.update(width=width))
+        # Padding would cut off what is beyond its width.
+        for line in Segment.split_lines(own):
+            yield Segment(" " * self._left)
+            yield from line
+            yield Segment.line()
+        for _ in range(self._below):
+            yield Segment.line()
+
+    def _needed(self, console: Console, options: ConsoleOptions) -> int:
+        spare = 0
         for column in self._table.columns:
+            column.no_wrap |= column.justify == "right"
+            least = _least_width(console, options, column)
             if column.min_width is None:
-                column.min_width = _least_width(console, free, column)
-        needed = Measurement.get(console, free, self._padded).minimum
-        yield from console.render(
-            self._padded, options.update(width=max(options.max_width, needed))
-        )
+                column.min_width = least
+            spare += max(0, least - column.min_width)
+        return Measurement.get(console, options, self._table).minimum - spare
 
 
 def _least_width(console: Console, options: ConsoleOptions, column: Column) -> int:
@@ -59,5 +75,4 @@ def _least_width(console: Console, options: ConsoleOptions, column: Column) -> i
         Measurement.get(console, options, cell)
         for cell in (column.header, *column.cells)
     ]
-    is_whole = column.no_wrap or column.justify == "right"
-    return max(cell.maximum if is_whole else cell.minimum for cell in cells)
+    return max(cell.maximum if column.no_wrap else cell.minimum for cell in cells)

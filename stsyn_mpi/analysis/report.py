@@ -162,7 +162,7 @@ def _workers_table(summary: RunSummary) -> Table:
         table.add_column(
             heading,
             justify="left" if is_host else "right",
-            no_wrap=True,
+            no_wrap=not is_host,
             min_width=LEAST_OF_A_HOST if is_host else None,
         )
     for worker in shown:

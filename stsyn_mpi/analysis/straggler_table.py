@@ -85,7 +85,7 @@ def _table(paces: Sequence[Pace], kind: str, most: int) -> Table:
     columns = _columns(shown)
     for heading in columns:
         is_text = heading in (_SLOW, _HOST)
-        # Where it gets narrow, host names give way: what may wrap is shrunk first.
+        # Where it gets narrow, host names give way.
         table.add_column(
             heading,
             justify="left" if is_text else "right",

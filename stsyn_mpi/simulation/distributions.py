@@ -23,7 +23,13 @@ SHIFT = PartOfMean("shift", default_share=0.5)
 LOW = PartOfMean("low", default_share=0.0)
 GAMMA_SHAPE = Parameter("shape", default=2.0, low=0.1, high=1000.0)
 WEIBULL_SHAPE = Parameter("shape", default=0.7, low=0.1, high=1000.0)
-PARETO_SHAPE = Parameter("shape", default=1.5, low=1.0, is_above_low=True)
+PARETO_SHAPE = Parameter(
+    "shape",
+    default=1.5,
+    low=1.0,
+    is_above_low=True,
+    below="up to 1 the mean is infinite",
+)
 SIGMA = Parameter("sigma", default=1.0, low=0.0, high=5.0)
 SLOW_SHARE = Parameter("slow_share", default=0.1, low=0.0, high=1.0)
 SLOWDOWN = Parameter("slowdown", default=10.0, low=1.0, high=1000.0)

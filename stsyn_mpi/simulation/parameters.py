@@ -37,6 +37,8 @@ class Parameter:
         The least and the greatest value; ``high`` may be infinite.
     is_above_low : bool
         True where ``low`` itself is not allowed.
+    below : str
+        What is wrong with less, where that needs to be said.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Parameter:
     low: float
     high: float = math.inf
     is_above_low: bool = False
+    below: str = ""
 
     @property
     def default_words(self) -> str:
@@ -73,9 +76,10 @@ class Parameter:
         value = spec.number(self.name, self.default)
         is_low = value <= self.low if self.is_above_low else value < self.low
         if is_low or value > self.high:
+            why = f": {self.below}" if is_low and self.below else ""
             raise InputError(
                 f"{self.name} of {spec.name!r} must be {self.range_words}, "
-                f"got {value:g}"
+                f"got {value:g}{why}"
             )
         return value
 

@@ -45,6 +45,8 @@ from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 _MOST_LAWS, _ALIKE = 200, 0.01
 _MOST_REPRESENTATIVES = 12
 _INTERPOLATED = 6
+_ROUNDING = 1e-8
+"""Of an expected number, by worker."""
 
 
 def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
@@ -152,9 +154,14 @@ class Round:
 
         Where all workers are alike, two of them both have no update with probability
         E (1 - F_1(tau*))^2, tau* the K-th smallest time of the other M - 2. Where
-        they differ they are taken as independent, which underestimates it.
+        they differ they are taken as independent, which underestimates it. No fewer
+        than K and no more than M do have one: if no other number is expected, it is
+        none other.
         """
-        n, absent = self.crowd.n_workers, [1 - p for p in self.group_upload]
+        n, mean = self.crowd.n_workers, self.n_uploaders
+        if min(mean - self._k, n - mean) < _ROUNDING * n:
+            return 0.0
+        absent = [1 - p for p in self.group_upload]
         alone = self._total([q * (1 - q) for q in absent])
         if len(absent) > 1 or n < 2:
             return math.sqrt(max(0.0, alone))

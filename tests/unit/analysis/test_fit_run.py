@@ -3,12 +3,16 @@
 import h5py
 import numpy as np
 import pytest
+from scipy.stats import binom
 
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.few_factors import few_factors
 from stsyn_mpi.analysis.fitting.run_fit import fit_run, fit_updates
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes
+from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.api import simulate
+from stsyn_mpi.bench.assumptions import Setting, draw_updates
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile import open_run
 
@@ -109,6 +113,45 @@ def test_workers_that_chance_tells_apart_have_no_factors(simulated, seed):
     assert set(found.worker_factors) == {1.0}
     assert "beyond chance" in found.words
     assert "factors" not in found.delay
+
+
+@pytest.mark.parametrize(
+    ("strategy", "factors", "n_differ"),
+    [("stsyn:K=4,U=10", "7*1/1.2", 3), ("local-sgd:U=5", "4*1/4*1.15", 1)],
+)
+def test_fit_and_assumptions_tell_workers_apart_by_the_same_rule(
+    simulated, strategy, factors, n_differ
+):
+    """Differences that are found in some runs and in others are not."""
+    n_runs, n_found = 10, 0
+    print(f"seeds 0 to {n_runs - 1}")
+    for seed in range(n_runs):
+        delay = f"exponential:mean=20ms,factors={factors}"
+        path = simulated(delay, strategy, workers=8, rounds=40, seed=seed)
+        with open_run(path) as run:
+            found, speeds = fit_run(run), find_violations(run).of("speeds")
+        n_found += speeds.is_violated
+        assert (set(found.worker_factors) != {1.0}) == speeds.is_violated
+        assert ("factors=" in found.delay) == speeds.is_violated
+        assert ("do not differ beyond chance" in found.words) != speeds.is_violated
+    assert n_differ <= n_found < n_runs
+
+
+def test_workers_that_hardly_differ_are_said_to(simulated):
+    path = simulated("lognormal:mean=20ms,sigma=0.001,factors=15*1/5*1.02")
+    assert "Workers differ, but hardly: they take 0.995 to 1.01" in fit(path).words
+    path = simulated("constant:mean=20ms,factors=15*1/5*1.02")
+    assert "Workers differ, but hardly" in fit(path).words
+
+
+def test_workers_that_differ_never_all_share_a_factor():
+    """However the test found out: here two of eight are a little apart, both ways."""
+    updates = draw_updates((1, 1), Setting("exponential", 40, 8, 4, 10))
+    speeds = ViolationTest("speeds", 3.0, 0.01, True, 1.1, "")
+    assert set(fit_updates(updates).worker_factors) == {1.0}
+    found = fit_updates(updates, "together", speeds)
+    assert len(set(found.worker_factors)) > 1
+    assert "Workers differ:" in found.words
 
 
 def test_spells_that_come_and_go_are_no_factors(simulated):
@@ -225,6 +268,46 @@ def test_a_law_without_a_mean_is_listed_but_predicts_nothing(simulated, tmp_path
     assert found.laws[0].delay == ""
     assert "pareto" not in found.delay
     assert "infinite mean" in found.words
+
+
+@pytest.mark.parametrize(
+    "size", [(20, 8, 1, 1), (20, 20, 5, 1), (20, 8, 4, 1), (3, 8, 4, 10), (12, 1, 1, 5)]
+)
+def test_few_updates_of_a_listed_law_are_not_said_to_fit_none(size):
+    """Some 20 to 200 of them: curves of so few are off by a tenth and more."""
+    n_runs, n_poor, n_done = 20, 0, []
+    print(f"seeds 0 to {n_runs - 1}, rounds, M, K, U {size}")
+    for seed in range(n_runs):
+        found = fit_updates(draw_updates((seed, 7), Setting("exponential", *size)))
+        n_done.append(found.n_completed)
+        n_poor += "No law fits closely" in found.words
+        assert not found.uses_measured
+        assert "the measured times themselves" not in found.words
+    assert 20 <= min(n_done) <= max(n_done) <= 300
+    assert n_poor <= binom.ppf(0.999, n_runs, 0.05)
+
+
+@pytest.mark.parametrize("rounds", [3, 40])
+def test_few_updates_of_no_listed_law_are_taken_as_measured(simulated, rounds):
+    path = simulated(
+        "bimodal:mean=20ms,slow_share=0.2", "local-sgd:U=5", workers=4, rounds=rounds
+    )
+    found = fit(path)
+    assert "No law fits closely" in found.words
+    assert found.uses_measured
+    assert found.update_laws[0].mean == pytest.approx(0.020, rel=0.3)
+
+
+def test_times_that_were_cut_early_are_not_taken_for_all_there_are(simulated):
+    """Three quarters were never seen to their end; no law fits what was."""
+    path = simulated("pareto:mean=20ms,shape=1.05", "stsyn:K=1,U=1", rounds=60)
+    found = fit(path)
+    assert found.cut_share > 0.5
+    assert "too many updates were cut off early" in found.words
+    assert not found.uses_measured
+    longest = found.laws[-1].points[-1][1]
+    # Those measured would have nothing there.
+    assert found.update_laws[0].completed(1, np.array([2 * longest]))[0] < 0.98
 
 
 def test_where_no_law_is_close_the_measured_times_are_taken(simulated):

@@ -186,11 +186,27 @@ def test_a_run_without_updates_says_so(tmp_path):
     assert "record_updates" in found.words
 
 
-def test_constant_times_leave_nothing_to_test(tmp_path):
-    found = simulated(tmp_path / "run.h5", delay="constant:mean=1")
-    assert not any(test.is_violated for test in found.tests)
-    slow = simulated(tmp_path / "run.h5", delay="constant:mean=1,factors=5*1/1.5")
+@pytest.mark.parametrize("mean", ["1s", "20ms", "7ms", "100ms"])
+@pytest.mark.parametrize("strategy", ["stsyn", "local-sgd", "k-async"])
+def test_constant_times_leave_nothing_to_test(tmp_path, mean, strategy):
+    """Sums of 20 ms are rounded, those of 1 s are not: times are alike all the same."""
+    run = {"strategy": strategy, "rounds": 40, "target_updates": 10}
+    found = simulated(tmp_path / "run.h5", delay=f"constant:mean={mean}", **run)
+    assert all(test.p_value is None for test in found.tests)
+    assert "take the same" in found.words
+    delay = f"constant:mean={mean},factors=3*1/3*1.5"
+    slow = simulated(tmp_path / "run.h5", delay=delay, **run)
+    assert [test.name for test in slow.tests if test.is_violated] == ["speeds"]
     assert slow.of("speeds").effect == pytest.approx(1.5, rel=1e-3)
+    assert "spells" not in slow.words
+
+
+def test_speeds_that_hardly_differ_do_not_make_updates_look_alike(tmp_path):
+    """Two percent are too little to speak of, and far more than updates vary."""
+    delay = "lognormal:mean=20ms,sigma=0.001,factors=3*1/3*1.02"
+    found = simulated(tmp_path / "run.h5", delay=delay, target_updates=5)
+    assert not any(test.is_violated for test in found.tests)
+    assert "by no more than 1.02x" in found.of("speeds").words
 
 
 def test_steps_at_which_rounds_close_are_not_taken_for_likeness(tmp_path):

@@ -112,7 +112,10 @@ def test_factors_beyond_any_run_are_refused():
         ("gamma:mean=1,shape=0", "shape of 'gamma' must be 0.1 to 1000, got 0$"),
         ("weibull:mean=1,shape=1e4", "'weibull' must be 0.1 to 1000, got 10000$"),
         ("lognormal:mean=1,sigma=-1", "sigma of 'lognormal' must be 0 to 5, got -1"),
-        ("pareto:mean=1,shape=1", "shape of 'pareto' must be above 1, got 1$"),
+        (
+            "pareto:mean=1,shape=1",
+            "shape of 'pareto' must be above 1, got 1: up to 1 the mean is infinite$",
+        ),
         (
             "shifted-exponential:mean=1,shift=2s",
             r"shift of 'shifted-exponential' must be 0 to the mean \(1 s\), got 2 s",
