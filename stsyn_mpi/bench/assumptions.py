@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stsyn_mpi.analysis.fitting.evidence import ALPHA
+from stsyn_mpi.analysis.fitting.evidence import ALPHA, LEVEL
 from stsyn_mpi.analysis.fitting.update_times import UpdateTimes
 from stsyn_mpi.analysis.fitting.violations import NAMES, judge_updates
 from stsyn_mpi.bench.straggler_rounds import LAWS as ROUND_LAWS
@@ -165,15 +165,16 @@ def judged(setting: Setting, case: str | None, n_runs: int) -> np.ndarray:
 
 
 def print_level(n_runs: int) -> None:
-    """Print how often tests speak where nothing is wrong."""
-    print(f"| law | {' | '.join(NAMES)} | any claimed |")
-    print("|---" * (len(NAMES) + 2) + "|")
+    """Print how often tests speak where nothing is wrong, and fits have factors."""
+    print(f"| law | {' | '.join(NAMES)} | any claimed | factors |")
+    print("|---" * (len(NAMES) + 3) + "|")
     for law in LAWS:
         found = np.concatenate([judged(s, None, n_runs) for s in settings(law)], axis=1)
         told = np.isfinite(found[0])
         shares = ((found[0] <= ALPHA) & told).sum(axis=0) / told.sum(axis=0)
         claimed = (found[1] == 1).any(axis=1).mean()
-        cells = " | ".join(f"{share:.1%}" for share in (*shares, claimed))
+        factors = (found[0][:, NAMES.index("speeds")] <= LEVEL).mean()
+        cells = " | ".join(f"{share:.1%}" for share in (*shares, claimed, factors))
         print(f"| {law} | {cells} |")
 
 

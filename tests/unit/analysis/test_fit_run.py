@@ -298,6 +298,17 @@ def test_few_updates_of_no_listed_law_are_taken_as_measured(simulated, rounds):
     assert found.update_laws[0].mean == pytest.approx(0.020, rel=0.3)
 
 
+def test_few_times_of_which_none_was_cut_are_all_there_are():
+    """The longest of 80 were seen less often than ten times, but to their end."""
+    worker, at, _ = np.indices((4, 4, 5)).reshape(3, -1)
+    rng, n = np.random.default_rng(4), len(worker)
+    seconds = rng.choice([0.01, 0.1], n) * rng.uniform(0.9, 1.1, n)
+    zero, done = np.zeros(n), np.ones(n, dtype=bool)
+    found = fit_updates(UpdateTimes(worker, at, zero, zero, seconds, done, zero, 4))
+    assert found.seen < 0.95
+    assert found.uses_measured
+
+
 def test_times_that_were_cut_early_are_not_taken_for_all_there_are(simulated):
     """Three quarters were never seen to their end; no law fits what was."""
     path = simulated("pareto:mean=20ms,shape=1.05", "stsyn:K=1,U=1", rounds=60)

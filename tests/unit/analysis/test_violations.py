@@ -201,6 +201,16 @@ def test_constant_times_leave_nothing_to_test(tmp_path, mean, strategy):
     assert "spells" not in slow.words
 
 
+def test_what_rounding_adds_to_equal_times_changes_nothing():
+    """Times are told from the sums of many, which have less digits the later it is."""
+    setting = Setting("bimodal, 1 or 10", 60, 8, 8, 5, goes_on=False)
+    updates = draw_updates((1, 6), setting)
+    exact = judge_updates(updates)
+    noise = np.random.default_rng(0).standard_normal(len(updates.round))
+    updates.injected_s[:] *= 1 + 1e-12 * noise * (1 + updates.round)
+    assert judge_updates(updates) == exact
+
+
 def test_speeds_that_hardly_differ_do_not_make_updates_look_alike(tmp_path):
     """Two percent are too little to speak of, and far more than updates vary."""
     delay = "lognormal:mean=20ms,sigma=0.001,factors=3*1/3*1.02"
