@@ -86,6 +86,29 @@ def test_comparisons_are_whole(timed):
     )
 
 
+def test_what_is_said_of_a_fit_is_said_to_its_end(tmp_path):
+    path = simulate(
+        strategy="stsyn:K=1,U=1",
+        delay="pareto:mean=20ms,shape=1.05",
+        workers=20,
+        rounds=60,
+        timing_only=True,
+        out=str(tmp_path / "run.h5"),
+    )
+    with open_run(path) as run:
+        summary = summarise(run)
+    (fit,) = summary.fit.fits
+    assert len(fit.words) > 600
+    request = read_run_request(path, 4, None, None, [], workers=None)
+    for show in (
+        lambda console: print_summary(summary, console),
+        lambda console: print_answer(answer(request), console),
+    ):
+        file = io.StringIO()
+        show(Console(file=file, width=60))
+        assert fit.words in " ".join(file.getvalue().split())
+
+
 def test_a_look_at_a_run_is_whole(run_path):
     with open_run(run_path) as run:
         look = look_at(run)
