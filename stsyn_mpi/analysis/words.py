@@ -59,7 +59,7 @@ def abridged(text: object, most: int = _MOST_CHARACTERS) -> str:
     """Return a text in one line, of a long one its beginning and its end."""
     whole = str(text)
     if len(whole) <= most:
-        return printable(whole)
+        return printable(whole, most)
     end = most // 4
     return printable(f"{whole[: most - end - 3]} … {whole[-end:]}", most)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.fitting.censored_times import censored_times
 from stsyn_mpi.analysis.fitting.evidence import LEVEL, ViolationTest
+from stsyn_mpi.analysis.fitting.factor_groups import put_together
 from stsyn_mpi.analysis.fitting.round_draws import Draws
 
 _N_BLOCKS = 16
@@ -18,8 +19,6 @@ _ENOUGH = 20
 """Completed draws expected of a worker that may stand out by itself."""
 _MOST_CELLS = 1 << 17
 _MOST_STEPS, _LONGEST_STEP, _CLOSE = 12, 0.5, 1e-4
-_STRAYS, _MOST_GROUPS = 0.05, 16
-"""Workers that stray by chance from those they are like, of all; groups of workers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +83,7 @@ def worker_factors(
     if p_value > LEVEL:
         return WorkerFactors(factors, p_value, unseen)
     logs, errors = _Cells(draws, n_workers).log_factors(done)
-    logs = _put_together(logs, errors * np.sqrt(dispersion), there)
+    logs = put_together(logs, errors * np.sqrt(dispersion), there)
     factors[there] = np.exp(logs[there])
     factors[there] /= factors[there].mean()
     return WorkerFactors(factors, p_value, unseen, is_large)
@@ -145,54 +144,6 @@ def _hazards(draws: Draws) -> np.ndarray:
     hazard = np.append(0.0, np.cumsum(steps))
     found: np.ndarray = hazard[np.searchsorted(pooled.done_s, draws.seconds, "right")]
     return found
-
-
-def _put_together(
-    logs: np.ndarray, errors: np.ndarray, there: np.ndarray
-) -> np.ndarray:
-    """Give workers one factor that do not differ: the largest such group first.
-
-    Never all of them: they differ.
-    """
-    from scipy.special import ndtri
-
-    logs, left = logs.copy(), there.copy()
-    # Three standard errors of 20 workers; of many more, some stray farther by chance.
-    alike = ndtri(1 - _STRAYS / (2 * max(2, int(there.sum()))))
-    for _ in range(_MOST_GROUPS):
-        order = np.flatnonzero(left)[np.argsort(logs[left])]
-        if len(order) < 2:
-            break
-        own, wide = logs[order], alike * errors[order]
-        first = np.searchsorted(own, own - wide)
-        last = np.searchsorted(own, own + wide, side="right")
-        largest = int(np.argmax(last - first))
-        group = order[first[largest] : last[largest]]
-        if len(group) == there.sum():
-            group = _without_outlier(group, logs, errors)
-        logs[group] = _together(logs[group], errors[group])
-        left[group] = False
-    return logs
-
-
-def _without_outlier(
-    group: np.ndarray, logs: np.ndarray, errors: np.ndarray
-) -> np.ndarray:
-    """Return a group without the one that stands out most."""
-    weights = errors[group] ** -2
-    mean = logs[group] @ weights / weights.sum()
-    return np.delete(group, np.argmax(np.abs(logs[group] - mean) / errors[group]))
-
-
-def _together(logs: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Return the mean of some logarithms for each, if chance can explain them."""
-    from scipy.special import chdtrc
-
-    weights = errors**-2
-    mean = float(logs @ weights / weights.sum())
-    total = float((logs - mean) ** 2 @ weights)
-    is_chance = len(logs) > 1 and chdtrc(len(logs) - 1, total) > LEVEL
-    return np.full_like(logs, mean) if is_chance else logs
 
 
 class _Cells:

@@ -64,6 +64,7 @@ def test_of_a_long_text_the_end_is_kept():
     assert text.startswith("begin 1/1/")
     assert text.endswith("1/ end")
     assert abridged("short") == "short"
+    assert abridged("x" * 900, 1200) == "x" * 900
 
 
 def test_what_is_counted_is_one_or_more():
