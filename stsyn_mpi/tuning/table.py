@@ -18,6 +18,8 @@ from stsyn_mpi.tuning.ranking import Ranked
 from stsyn_mpi.tuning.verdict import rival_of, verdicts
 
 _MOST_ROWS, _MOST_CHARACTERS = 12, 2000
+_LEAST_OF_A_NAME = 24
+"""Characters of a scheme's name that stay in one line however narrow it gets."""
 _UNKNOWN = "-"
 
 
@@ -79,7 +81,9 @@ def _rows(advice: Advice) -> list[Ranked]:
 def _table(advice: Advice) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     is_trained = advice.request.target is not None
-    table.add_column("strategy")
+    # A very long name goes over several lines.
+    least = min(_LEAST_OF_A_NAME, max(len(it.label) for it in _rows(advice)))
+    table.add_column("strategy", min_width=least, overflow="fold")
     unit = "time\n(s)" if is_trained else _unit(advice)
     table.add_column(unit, justify="right", no_wrap=True)
     for heading in ("ratio", "95 %\ninterval", "seeds"):
