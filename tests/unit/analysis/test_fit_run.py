@@ -117,13 +117,13 @@ def test_workers_that_chance_tells_apart_have_no_factors(simulated, seed):
 
 @pytest.mark.parametrize(
     ("strategy", "factors", "n_differ"),
-    [("stsyn:K=4,U=10", "7*1/1.2", 3), ("local-sgd:U=5", "4*1/4*1.15", 1)],
+    [("stsyn:K=4,U=10", "7*1/1.2", 2), ("local-sgd:U=5", "4*1/4*1.2", 1)],
 )
 def test_fit_and_assumptions_tell_workers_apart_by_the_same_rule(
     simulated, strategy, factors, n_differ
 ):
     """Differences that are found in some runs and in others are not."""
-    n_runs, n_found = 10, 0
+    n_runs, n_found = 6, 0
     print(f"seeds 0 to {n_runs - 1}")
     for seed in range(n_runs):
         delay = f"exponential:mean=20ms,factors={factors}"

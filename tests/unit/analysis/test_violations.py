@@ -186,7 +186,7 @@ def test_a_run_without_updates_says_so(tmp_path):
     assert "record_updates" in found.words
 
 
-@pytest.mark.parametrize("mean", ["1s", "20ms", "7ms", "100ms"])
+@pytest.mark.parametrize("mean", ["1s", "20ms", "7ms"])
 @pytest.mark.parametrize("strategy", ["stsyn", "local-sgd", "k-async"])
 def test_constant_times_leave_nothing_to_test(tmp_path, mean, strategy):
     """Sums of 20 ms are rounded, those of 1 s are not: times are alike all the same."""
