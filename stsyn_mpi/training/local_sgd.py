@@ -19,6 +19,7 @@ from stsyn_mpi.protocol.plan import Payload
 from stsyn_mpi.training.bell import Bell
 from stsyn_mpi.training.buffers import Lease, ParameterBuffers, Snapshot
 from stsyn_mpi.training.optimizers import LocalOptimizer
+from stsyn_mpi.training.rest_clock import RestClock
 from stsyn_mpi.training.sampling import BatchSampler
 from stsyn_mpi.training.updates import LocalUpdate
 
@@ -132,9 +133,9 @@ class LocalTrainer:
         self._loss_slot = 0
         self._work_s = self._injected_s = 0.0
         self._target_s = nan
-        self._had_model_t = self._free_since_t = time.perf_counter()
+        self._had_model_t = time.perf_counter()
+        self._rest = RestClock(self._had_model_t)
         self._flight: tuple[float, float, float] | None = None
-        self._started_t = nan
         self._overshoot_s = 0.0
         self._thread = threading.Thread(target=self._run, name="compute", daemon=True)
 
@@ -142,7 +143,7 @@ class LocalTrainer:
         """Start the compute thread; from now on the worker waits for a model."""
         if not self._thread.is_alive():
             self._thread.start()
-        self._free_since_t = time.perf_counter()
+        self._rest.wait_from(time.perf_counter())
 
     def warm_up(self) -> None:
         """Start the compute thread, and have it make all that an update needs.
@@ -185,7 +186,8 @@ class LocalTrainer:
         """End the work on the present model at this moment.
 
         An update in flight counts for nothing; it is reported as cancelled. The
-        compute thread goes on in vain until `cancel`.
+        compute thread goes on in vain: in a delay until `cancel`, in an update until
+        that ends. The next reports count this time as cancelled.
         """
         with self.buffers.lock:
             self._is_halted = True
@@ -221,13 +223,13 @@ class LocalTrainer:
 
     def _report(self, snapshot: Snapshot) -> WorkReport:
         now, n_updates = time.perf_counter(), snapshot.n_updates
-        n_cancelled, cancelled_s = 0, 0.0
+        n_cancelled = 0
+        cancelled_s, idle_s = self._rest.split(now)
         if self._flight is not None:
             row = self._cancelled_row(now)
             self._rows[n_updates] = row
-            n_cancelled, cancelled_s = 1, row[1] + row[2]
+            n_cancelled, cancelled_s = 1, cancelled_s + row[1] + row[2]
         rows = self._rows[: n_updates + n_cancelled]
-        started_t = now if isnan(self._started_t) else self._started_t
         report = WorkReport(
             slot=snapshot.slot,
             minuend=snapshot.minuend,
@@ -238,13 +240,13 @@ class LocalTrainer:
             compute_s=self._work_s if n_updates else 0.0,
             injected_s=self._injected_s if n_updates else 0.0,
             cancelled_s=cancelled_s,
-            idle_s=started_t - self._free_since_t,
+            idle_s=idle_s,
             rows=rows,
         )
         # The next report may be an empty one: nothing of this task belongs to it.
         self._target_s, self._flight = nan, None
         self._work_s = self._injected_s = 0.0
-        self._started_t, self._free_since_t = nan, now
+        self._rest.answer(now, is_in_update=n_cancelled > 0)
         return report
 
     def _read_loss_sum(self) -> float:
@@ -272,11 +274,17 @@ class LocalTrainer:
                     self._rehearse()
                     continue
                 self._work(*item)
-                self.buffers.acknowledge()
+                self._give_up()
                 self.wake.ring()
         except BaseException:
             self.failure = traceback.format_exc()
             self.wake.ring()
+
+    def _give_up(self) -> None:
+        """Declare that this thread is through with its task, and when."""
+        with self.buffers.lock:
+            self.buffers.acknowledge()
+            self._rest.give_up(time.perf_counter())
 
     def _rehearse(self) -> None:
         """Run updates on zeros that leave nothing behind."""
@@ -314,7 +322,8 @@ class LocalTrainer:
         start_t = time.perf_counter()
         drawn = task.first_update + index
         injected = parts.delay.draw(self.worker, task.round, drawn)
-        self._take_off(start_t, injected)
+        if not self._take_off(start_t, injected):
+            return None
         if injected > 0.0 and self._is_halted_until(start_t + injected):
             return None
         work_t = self._begin_work(start_t, injected)
@@ -349,13 +358,17 @@ class LocalTrainer:
         self._overshoot_s = 0.0 if is_halted else time.perf_counter() - end_t
         return is_halted
 
-    def _take_off(self, start_t: float, injected: float) -> None:
-        """Note the start of an update, unless the work was halted meanwhile."""
+    def _take_off(self, start_t: float, injected: float) -> bool:
+        """Note the start of an update; False if the work was halted meanwhile.
+
+        So whatever is done in vain was in flight at the halt.
+        """
         with self.buffers.lock:
-            if not self._is_halted:
-                self._flight = (start_t, nan, injected)
-                if isnan(self._started_t):
-                    self._started_t = start_t
+            if self._is_halted:
+                return False
+            self._flight = (start_t, nan, injected)
+            self._rest.start(start_t)
+            return True
 
     def _begin_work(self, start_t: float, injected: float) -> float:
         """Note the end of the injected delay."""
