@@ -67,10 +67,14 @@ class PaceSums:
     ----------
     n_updates, exposure_s : numpy.ndarray
         float64 (M,): completed updates, and seconds in updates, cancelled ones too.
+    stuck_s, n_stuck : numpy.ndarray
+        float64 (M,): further seconds, those of rounds in which a worker was stuck, and
+        the updates in which it was.
     """
 
     def __init__(self, n_workers: int) -> None:
-        self.n_updates, self.exposure_s = np.zeros((2, n_workers))
+        self.n_updates, self.exposure_s, self.stuck_s = np.zeros((3, n_workers))
+        self.n_stuck = np.zeros(n_workers)
         self._work_s, self._n_cancelled, self._n_worked = np.zeros((3, n_workers))
         self._nn, self._ne, self._ee, self._ww_per_n = np.zeros((4, n_workers))
 
@@ -95,20 +99,33 @@ class PaceSums:
         time of cancelled updates counts: all of it where update times vary like
         exponential ones, which makes the estimate the one of maximum likelihood, and
         the less the steadier they are, down to what exceeds the mean completed one.
+        Of the time in which a worker was stuck all counts.
         """
+        return (self._counted_s + self.stuck_s) / self.n_updates
+
+    @property
+    def usual_pace_s(self) -> np.ndarray:
+        """`update_s`, but for the time stuck: it may not be stuck again, (M,).
+
+        Where it completed no update, what it had for one: for each in which it was
+        stuck, if there were such, since those came to their ends in vain. NaN if it
+        had nothing.
+        """
+        n_begun = np.where(self.n_stuck > 0, self.n_stuck, self._n_cancelled)
+        least_s = (self.exposure_s + self.stuck_s) / n_begun
+        pace_s = self._counted_s / self.n_updates
+        return np.where(self.n_updates > 0, pace_s, least_s)
+
+    @property
+    def _counted_s(self) -> np.ndarray:
+        """Return the seconds that count for the completed updates, (M,)."""
         completed_s = self._work_s / self.n_updates
         cancelled_s = self.exposure_s - self._work_s
         lost_s = np.minimum(cancelled_s, self._n_cancelled * completed_s)
         steadiness = np.maximum(1 - self._squared_variation(completed_s), 0.0)
         is_told = self._n_worked >= 2
         lost_s = np.where(is_told, steadiness * lost_s, 0.0)
-        return (self.exposure_s - lost_s) / self.n_updates
-
-    @property
-    def usual_pace_s(self) -> np.ndarray:
-        """`update_s`, and where it completed none, what it had for one; NaN if none."""
-        least_s = self.exposure_s / self._n_cancelled
-        return np.where(self.n_updates > 0, self.update_s, least_s)
+        return self.exposure_s - lost_s
 
     def _squared_variation(self, mean_s: np.ndarray) -> np.ndarray:
         """Return the squared variation of update times about ``mean_s``, (M,).
@@ -137,7 +154,8 @@ class PaceSums:
 
 def relative_speed(sums: PaceSums) -> np.ndarray:
     """Return updates a second relative to the median worker, (M,); NaN if unknown."""
-    rate = np.where(sums.exposure_s > 0, 1 / sums.update_s, np.nan)
+    has_worked = sums.exposure_s + sums.stuck_s > 0
+    rate = np.where(has_worked, 1 / sums.update_s, np.nan)
     known = rate[np.isfinite(rate)]
     median = np.median(known) if len(known) else np.nan
     result: np.ndarray = rate / (median if median > 0 else np.nan)
@@ -146,9 +164,8 @@ def relative_speed(sums: PaceSums) -> np.ndarray:
 
 def add_all(sums: PaceSums, rounds: WorkerRounds) -> None:
     """Add all that the workers did in some rounds."""
-    is_in = rounds.is_measured
     columns = (rounds.n_updates, rounds.work_s, rounds.exposure_s - rounds.work_s)
-    sums.add(*(np.where(is_in, column, 0.0) for column in columns))
+    _add(sums, rounds, columns)
 
 
 def add_until_target(sums: PaceSums, rounds: WorkerRounds) -> None:
@@ -156,11 +173,19 @@ def add_until_target(sums: PaceSums, rounds: WorkerRounds) -> None:
 
     What a fast round makes beyond it would outweigh slow rounds.
     """
-    is_in, reached = rounds.is_measured, rounds.has_reached
+    reached = rounds.has_reached
     n = np.minimum(rounds.n_updates, np.maximum(rounds.target_updates, 1)[:, None])
     work_s = np.where(reached, rounds.target_s, rounds.work_s)
     cancelled_s = np.where(reached, 0.0, rounds.exposure_s - rounds.work_s)
-    sums.add(*(np.where(is_in, column, 0.0) for column in (n, work_s, cancelled_s)))
+    _add(sums, rounds, (n, work_s, cancelled_s))
+
+
+def _add(sums: PaceSums, rounds: WorkerRounds, columns: tuple[np.ndarray, ...]) -> None:
+    is_stuck = rounds.is_stuck
+    is_in = rounds.is_measured & ~is_stuck
+    sums.add(*(np.where(is_in, column, 0.0) for column in columns))
+    sums.stuck_s += np.where(is_stuck, rounds.cancelled_s, 0.0).sum(axis=0)
+    sums.n_stuck += (rounds.overrun_s > 0).sum(axis=0)
 
 
 def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:
@@ -181,8 +206,11 @@ def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:
         lacked at its own pace: the one in flight as well, if that has not taken
         longer already. Its pace is that of the run, or the nearer to that of the
         round the more its pace varies from round to round. A worker that was given no
-        work would have had that of the run. NaN where nobody can tell: lost, late
-        and hung workers.
+        work would have had that of the run. One that was stuck arrives in the round
+        in which it began that update when it was free again and had done the rest;
+        in the rounds that it missed it would have had its usual pace. NaN where
+        nobody can tell: lost, late and hung workers, and a stuck one whose usual pace
+        would have brought it there before the close.
     """
     u = sums.usual_pace_s
     e, n, uneven = rounds.exposure_s, rounds.n_updates, sums.unevenness
@@ -190,8 +218,13 @@ def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:
     target = np.where(rounds.target_updates > 0, rounds.target_updates, np.nan)
     target = target[:, None]
     lacking = np.maximum(target - n, 0)
-    cut_off = np.maximum(rounds.work_s + lacking * pace, e + (lacking - 1) * pace)
+    lasted_s = e + rounds.overrun_s
+    cut_off = np.maximum(
+        rounds.work_s + lacking * pace, lasted_s + (lacking - 1) * pace
+    )
     times = np.where(rounds.is_measured, cut_off, np.nan)
+    missed = np.where(target * u > e, target * u, np.nan)
+    times = np.where(rounds.is_stuck, missed, times)
     times = np.where(rounds.is_measured & rounds.has_reached, rounds.target_s, times)
     is_idle = ~rounds.took_part & (rounds.status == WorkerStatus.IDLE)
     times = np.where(is_idle, target * u, times)

@@ -15,6 +15,8 @@ from stsyn_mpi.analysis.gantt_bars import (
     place_tasks,
 )
 from stsyn_mpi.analysis.gantt_rounds import ChosenRound
+from stsyn_mpi.analysis.gantt_vain import joined, vain_bars, vain_time
+from stsyn_mpi.analysis.stuck import stuck_workers
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
 from stsyn_mpi.runfile.update_search import UpdateSearch
@@ -51,7 +53,7 @@ class GanttView:
     workers : numpy.ndarray
         Those drawn, int64 (n_lanes,), in the order of their lanes.
     absent : dict of int to str
-        What became of workers that had no part in the round.
+        What became of workers that had no part in the round, or were stuck.
     bars : dict of str to Bars
         ``injected``, ``computed``, ``cancelled`` and ``idle``; seconds since the round
         began.
@@ -117,14 +119,20 @@ def gantt_view(run: Run, search: UpdateSearch, chosen: ChosenRound) -> GanttView
     ends_s = np.cumsum(round_s[first : last + 1])
     tasks = place_tasks(found.columns, workers, first, round_s)
     bars, updates_a_bar = bars_of_tasks(tasks)
-    idle_s = None if lag else _next_idle_s(run, first, workers)
-    bars["idle"] = idle_bars(tasks, idle_s, float(ends_s[-1]))
+    end_s = float(ends_s[-1])
+    if lag:
+        bars["idle"] = idle_bars(tasks, None, end_s)
+    else:
+        vain = vain_time(run, search, first, workers)
+        idle_s = _next_idle_s(run, first, workers)
+        bars["cancelled"] = joined(bars["cancelled"], vain_bars(tasks, vain, end_s))
+        bars["idle"] = idle_bars(tasks, idle_s, end_s, vain.after_s)
     kth_s = np.nan_to_num(durations(run.column("kth_arrival_s", first, last + 1)))
     return GanttView(
         chosen,
         first,
         last,
-        float(ends_s[-1]),
+        end_s,
         run.n_workers,
         workers,
         _absent(run, first, workers, tasks) if last == first else {},
@@ -182,10 +190,12 @@ def _absent(run: Run, index: int, workers: np.ndarray, tasks: Tasks) -> dict[int
     status = run.column("worker_status", index, index + 1)[0][workers]
     is_absent = np.isin(status, _ABSENT)
     is_absent[tasks.lane] &= status[tasks.lane] != WorkerStatus.IDLE
-    return {
+    absent = {
         int(workers[lane]): WorkerStatus(status[lane]).name.lower()
         for lane in np.flatnonzero(is_absent)
     }
+    stuck = stuck_workers(run, index, least_rounds=1)
+    return absent | {s.worker: s.words for s in stuck if s.worker in workers}
 
 
 def _count_missing(run: Run, index: int, workers: np.ndarray, tasks: Tasks) -> int:

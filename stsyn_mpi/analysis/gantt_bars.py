@@ -188,7 +188,12 @@ def bars_of_tasks(tasks: Tasks) -> tuple[dict[str, Bars], int]:
     return bars, size
 
 
-def idle_bars(tasks: Tasks, idle_s: np.ndarray | None, end_s: float) -> Bars:
+def idle_bars(
+    tasks: Tasks,
+    idle_s: np.ndarray | None,
+    end_s: float,
+    vain_s: np.ndarray | None = None,
+) -> Bars:
     """Return the time between a worker's updates and its next model.
 
     Parameters
@@ -200,9 +205,13 @@ def idle_bars(tasks: Tasks, idle_s: np.ndarray | None, end_s: float) -> Bars:
         measured it itself; until `end_s` where it is NaN or not given.
     end_s : float
         End of the view.
+    vain_s : numpy.ndarray or None
+        float64 (n_lanes,): how long each went on with its last update before.
     """
     lane, ends = tasks.lane, tasks.end_s
     is_last = np.append(np.diff(lane) != 0, True)
+    if vain_s is not None:
+        ends[is_last] += vain_s[lane[is_last]]
     until = np.append(tasks.start_s[1:], end_s)
     until[is_last] = end_s
     if idle_s is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.bins import durations
 from stsyn_mpi.analysis.losses import loss_warning
+from stsyn_mpi.analysis.stuck import stuck_workers
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.liveness import WriterLife
 from stsyn_mpi.runfile.reader import Run
@@ -209,7 +210,9 @@ def _absent(run: Run) -> dict[int, str]:
     if not run.n_rounds:
         return {}
     last = run.column("worker_status", run.n_rounds - 1)[0].tolist()
-    return {m: _ABSENT[code] for m, code in enumerate(last) if code in _ABSENT}
+    absent = {m: _ABSENT[code] for m, code in enumerate(last) if code in _ABSENT}
+    stuck = stuck_workers(run, run.n_rounds - 1)
+    return dict(sorted((absent | {s.worker: s.words for s in stuck}).items()))
 
 
 def _warning(run: Run, loss: np.ndarray) -> str:

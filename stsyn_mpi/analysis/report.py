@@ -204,11 +204,12 @@ def _decimal(value: float | None, digits: int) -> str:
 
 
 def _missing(summary: RunSummary) -> str:
-    """Name the workers that were lost, or hung at the end."""
+    """Name the workers that were lost, or hung or stuck at the end."""
     lost = ", ".join(str(worker) for worker in summary.lost_workers)
     hung = ", ".join(str(worker) for worker in summary.hung_workers)
     parts = [f"worker {lost} lost"] if lost else []
     parts += [f"worker {hung} hung or late at the end"] if hung else []
+    parts += [f"worker {stuck.worker} {stuck.words}" for stuck in summary.stuck_workers]
     return "; ".join(parts) or "nobody"
 
 

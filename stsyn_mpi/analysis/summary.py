@@ -16,6 +16,7 @@ from stsyn_mpi.analysis.fitting.violations import Violations, find_violations
 from stsyn_mpi.analysis.json_values import finite_json
 from stsyn_mpi.analysis.prediction import Prediction, predict_run
 from stsyn_mpi.analysis.stragglers import StragglerReport, find_stragglers
+from stsyn_mpi.analysis.stuck import StuckWorker, stuck_workers
 from stsyn_mpi.analysis.terms_course import TermsCourse, terms_course
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.errors import InputError
@@ -92,6 +93,7 @@ class RunSummary:
     workers: tuple[WorkerSummary, ...]
     lost_workers: tuple[int, ...]
     hung_workers: tuple[int, ...]
+    stuck_workers: tuple[StuckWorker, ...]
     stragglers: StragglerReport
     prediction: Prediction
     fit: RunFits
@@ -151,6 +153,7 @@ def summarise(run: Run) -> RunSummary:
         workers=_summarise_workers(run),
         lost_workers=_absent(run, WorkerStatus.LOST),
         hung_workers=_absent(run, WorkerStatus.HUNG, WorkerStatus.LATE),
+        stuck_workers=stuck_workers(run, run.n_rounds - 1),
         stragglers=find_stragglers(run),
         prediction=predict_run(run),
         fit=fit_parts(run),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from stsyn_mpi.analysis.bins import spans
+from stsyn_mpi.analysis.stuck import is_stuck
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
 
@@ -42,6 +43,10 @@ class WorkerRounds:
         int8 (n, M): codes of `WorkerStatus`.
     wait_for, target_updates : numpy.ndarray
         int64 (n,): K and U in force.
+    idle_s : numpy.ndarray or None
+        float64 (n, M), of a real run; None where no worker can be stuck.
+    beyond_s : numpy.ndarray or float
+        float64 (M,): how long workers were stuck from the round behind these on.
     """
 
     n_updates: np.ndarray
@@ -52,6 +57,8 @@ class WorkerRounds:
     status: np.ndarray
     wait_for: np.ndarray
     target_updates: np.ndarray
+    idle_s: np.ndarray | None = None
+    beyond_s: np.ndarray | float = 0.0
 
     @cached_property
     def work_s(self) -> np.ndarray:
@@ -74,6 +81,45 @@ class WorkerRounds:
         """Whether a worker answered and had time to work, (n, M)."""
         result: np.ndarray = np.isin(self.status, _ANSWERED) & (self.n_updates >= 0)
         return result & (self.exposure_s > 0) & (self.exposure_s < _LONGEST_S)
+
+    @cached_property
+    def is_stuck(self) -> np.ndarray:
+        """Whether a worker was in an update cancelled before, all the round, (n, M)."""
+        if self.idle_s is None:
+            return np.zeros(self.status.shape, dtype=bool)
+        return is_stuck(self.status, self.n_updates, self.cancelled_s, self.idle_s)
+
+    @cached_property
+    def overrun_s(self) -> np.ndarray:
+        """Seconds that workers were then stuck in what they did in a round, (n, M).
+
+        Those of the rounds in which they were are summed up where they began it.
+        """
+        overrun_s: np.ndarray = np.where(self.is_stuck, 0.0, self._stuck_from_s[1:])
+        return overrun_s
+
+    @property
+    def stuck_from_start_s(self) -> np.ndarray:
+        """Seconds that workers were stuck from the first of the rounds on, (M,)."""
+        first: np.ndarray = self._stuck_from_s[0]
+        return first
+
+    @cached_property
+    def _stuck_from_s(self) -> np.ndarray:
+        """Seconds that workers were stuck from each round on, 0 if not in it.
+
+        Shape (n + 1, M); the last row is that of the round behind these.
+        """
+        stuck, n = self.is_stuck, len(self.is_stuck)
+        seconds = np.zeros((n + 1, stuck.shape[1]))
+        stuck_s = np.where(stuck, self.cancelled_s, 0.0)
+        seconds[:-1] = np.cumsum(stuck_s[::-1], axis=0)[::-1]
+        # The next round, from each on, in which a worker was not stuck.
+        free = np.where(stuck, n, np.arange(n)[:, None])
+        free = np.vstack([free, np.full((1, stuck.shape[1]), n)])
+        free = np.minimum.accumulate(free[::-1], axis=0)[::-1]
+        beyond_s = np.where(free == n, self.beyond_s, 0.0)
+        return seconds - np.take_along_axis(seconds, free, axis=0) + beyond_s
 
     @cached_property
     def is_silent(self) -> np.ndarray:
@@ -99,11 +145,22 @@ class WorkerRounds:
 
 
 def read_worker_rounds(run: Run) -> Iterator[WorkerRounds]:
-    """Read the worker columns of a run, some megabytes at a time."""
+    """Read the worker columns of a run, some megabytes at a time, the last ones first.
+
+    So what an update lasted beyond its round is known when the round is read.
+    """
     names = ("updates", "compute_s", "injected_s", "cancelled_s", "target_s", "status")
     columns = [*(f"worker_{name}" for name in names), "wait_for", "target_updates"]
-    for first, stop in spans(0, run.n_rounds, _PIECE_ELEMENTS // run.n_workers):
-        yield WorkerRounds(*(run.column(name, first, stop) for name in columns))
+    beyond_s = np.zeros(run.n_workers)
+    pieces = list(spans(0, run.n_rounds, _PIECE_ELEMENTS // run.n_workers))
+    for first, stop in reversed(pieces):
+        read = [run.column(name, first, stop) for name in columns]
+        # A simulated worker gives a cancelled update up at once.
+        is_real = run.clock == "wall"
+        idle_s = run.column("worker_idle_s", first, stop) if is_real else None
+        rounds = replace(WorkerRounds(*read), idle_s=idle_s, beyond_s=beyond_s)
+        yield rounds
+        beyond_s = rounds.stuck_from_start_s
 
 
 def _seconds(column: np.ndarray) -> np.ndarray:
