@@ -20,6 +20,7 @@ from stsyn_mpi.analysis.export_tables import (
 )
 from stsyn_mpi.analysis.gantt_bars import ROUNDING_S, begins_task, waited_s
 from stsyn_mpi.analysis.json_values import json_values
+from stsyn_mpi.analysis.stuck import find_stuck
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.reader import Run
 
@@ -42,6 +43,7 @@ PLACEMENT = (
     "work before them ended, if that is later; how long the model was on its way is "
     "not in the picture, since clocks are not compared."
 )
+_STUCK = "stuck in a cancelled update"
 Event = dict[str, object]
 
 
@@ -78,6 +80,7 @@ def _events(run: Run, span: RoundSpan) -> Iterator[Event]:
     yield from _root_events(run, span, starts)
     if run.has_updates:
         yield from _worker_events(run, span, starts)
+    yield from _stuck_events(run, span, starts)
 
 
 def round_starts(run: Run) -> np.ndarray:
@@ -176,6 +179,17 @@ def _worker_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Ev
             begin_s = clock.begin(index, worker, start_s, *values[:2])
             if index >= span.first:
                 yield from _update_events(begin_s, index, worker, *values)
+
+
+def _stuck_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
+    """Yield the rounds that workers spent in updates which were cancelled before."""
+    for first, stop in round_pieces(run, span):
+        ends = durations(run.column("wall_s", first, stop))
+        for row, worker in np.argwhere(find_stuck(run, first, stop)).tolist():
+            start_s, end_s = float(starts[first + row]), float(ends[row])
+            if start_s < end_s:
+                args: dict[str, object] = {"round": first + row}
+                yield _slice(_STUCK, worker + 1, start_s, end_s - start_s, args)
 
 
 def _waited_s(rows: dict[str, np.ndarray]) -> np.ndarray:

@@ -1,19 +1,13 @@
 """What a worker uploads, against plain updates one after another."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from small_trainer import small_trainer, wait_for
 
-from stsyn_mpi.arrays import select_backend
-from stsyn_mpi.models import build_model
 from stsyn_mpi.protocol.plan import Payload
-from stsyn_mpi.training.local_sgd import LocalTrainer, Task, TrainerParts
-from stsyn_mpi.training.optimizers import build_optimizer
-from stsyn_mpi.training.sampling import BatchSampler
+from stsyn_mpi.training.local_sgd import Task
 
-BACKEND = select_backend("cpu")
-LR, DECAY, N_UPDATES, TIMEOUT_S = 0.2, 0.3, 3, 30.0
+LR, DECAY, N_UPDATES = 0.2, 0.3, 3
 
 
 @pytest.fixture(params=[0.0, 0.9], ids=["plain", "momentum"])
@@ -23,23 +17,7 @@ def momentum(request):
 
 @pytest.fixture
 def trainer(momentum):
-    rng = np.random.default_rng(11)
-    images = rng.random((40, 3, 3, 1), dtype=np.float32)
-    model = build_model("softmax", BACKEND, (3, 3, 1), 4)
-    parts = TrainerParts(
-        backend=BACKEND,
-        model=model,
-        optimizer=build_optimizer(
-            BACKEND, model.n_params, momentum, weight_decay=DECAY
-        ),
-        sampler=BatchSampler(BACKEND, images, rng.integers(0, 4, 40), 8, 5, 2),
-        delay=SimpleNamespace(draw=lambda *key: 0.0),
-        faults=SimpleNamespace(before_update=lambda *key: None),
-        learning_rate=lambda round_index: LR,
-    )
-    trainer = LocalTrainer(2, parts)
-    trainer.start()
-    return trainer
+    return small_trainer(LR, momentum, DECAY)
 
 
 def train(trainer, x, round_index, payload, stops_at_target=True):
@@ -56,15 +34,6 @@ def train(trainer, x, round_index, payload, stops_at_target=True):
     # An update in flight goes on in vain, with the model and batch that tests use.
     wait_for(trainer, lambda: not trainer.buffers._is_computing)
     return upload, report.n_updates
-
-
-def wait_for(trainer, condition):
-    for _ in range(int(TIMEOUT_S / 0.01)):
-        if condition():
-            return
-        assert trainer.failure is None, trainer.failure
-        trainer.wake.hear(0.01)
-    pytest.fail("the compute thread did not get there")
 
 
 def expected_change(trainer, x, round_index, n_updates, momentum, *, at_base):
