@@ -68,8 +68,8 @@ class PaceSums:
     n_updates, exposure_s : numpy.ndarray
         float64 (M,): completed updates, and seconds in updates, cancelled ones too.
     stuck_s, n_stuck : numpy.ndarray
-        float64 (M,): further seconds, those of rounds in which a worker was stuck, and
-        the updates in which it was.
+        float64 (M,): further seconds, those in updates in which a worker was stuck
+        for whole rounds, and the number of these.
     """
 
     def __init__(self, n_workers: int) -> None:
@@ -78,8 +78,18 @@ class PaceSums:
         self._work_s, self._n_cancelled, self._n_worked = np.zeros((3, n_workers))
         self._nn, self._ne, self._ee, self._ww_per_n = np.zeros((4, n_workers))
 
-    def add(self, n: np.ndarray, work_s: np.ndarray, cancelled_s: np.ndarray) -> None:
-        """Add some rounds: updates, seconds in them and in cancelled ones, (n, M)."""
+    def add(
+        self,
+        n: np.ndarray,
+        work_s: np.ndarray,
+        cancelled_s: np.ndarray,
+        stuck_s: np.ndarray,
+    ) -> None:
+        """Add some rounds: updates, and seconds (n, M).
+
+        The seconds are those in completed updates, in cancelled ones, and in those in
+        which a worker was stuck.
+        """
         e = work_s + cancelled_s
         self.n_updates += n.sum(axis=0)
         self.exposure_s += e.sum(axis=0)
@@ -90,6 +100,7 @@ class PaceSums:
         self._ne += (n * e).sum(axis=0)
         self._ee += (e * e).sum(axis=0)
         self._ww_per_n += (work_s * work_s / np.maximum(n, 1)).sum(axis=0)
+        self.stuck_s += stuck_s.sum(axis=0)
 
     @property
     def update_s(self) -> np.ndarray:
@@ -164,8 +175,8 @@ def relative_speed(sums: PaceSums) -> np.ndarray:
 
 def add_all(sums: PaceSums, rounds: WorkerRounds) -> None:
     """Add all that the workers did in some rounds."""
-    columns = (rounds.n_updates, rounds.work_s, rounds.exposure_s - rounds.work_s)
-    _add(sums, rounds, columns)
+    cancelled_s = rounds.exposure_s - rounds.work_s
+    _add(sums, rounds, rounds.n_updates, rounds.work_s, cancelled_s)
 
 
 def add_until_target(sums: PaceSums, rounds: WorkerRounds) -> None:
@@ -177,15 +188,23 @@ def add_until_target(sums: PaceSums, rounds: WorkerRounds) -> None:
     n = np.minimum(rounds.n_updates, np.maximum(rounds.target_updates, 1)[:, None])
     work_s = np.where(reached, rounds.target_s, rounds.work_s)
     cancelled_s = np.where(reached, 0.0, rounds.exposure_s - rounds.work_s)
-    _add(sums, rounds, (n, work_s, cancelled_s))
+    _add(sums, rounds, n, work_s, cancelled_s)
 
 
-def _add(sums: PaceSums, rounds: WorkerRounds, columns: tuple[np.ndarray, ...]) -> None:
-    is_stuck = rounds.is_stuck
-    is_in = rounds.is_measured & ~is_stuck
-    sums.add(*(np.where(is_in, column, 0.0) for column in columns))
-    sums.stuck_s += np.where(is_stuck, rounds.cancelled_s, 0.0).sum(axis=0)
-    sums.n_stuck += (rounds.overrun_s > 0).sum(axis=0)
+def _add(
+    sums: PaceSums,
+    rounds: WorkerRounds,
+    n: np.ndarray,
+    work_s: np.ndarray,
+    cancelled_s: np.ndarray,
+) -> None:
+    begins_long = rounds.overrun_s > 0
+    is_long = rounds.is_stuck | begins_long
+    parts = (n, work_s, np.where(is_long, 0.0, cancelled_s))
+    stuck_s = np.where(is_long, cancelled_s, 0.0)
+    is_in = rounds.is_measured
+    sums.add(*(np.where(is_in, part, 0.0) for part in (*parts, stuck_s)))
+    sums.n_stuck += begins_long.sum(axis=0)
 
 
 def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:
