@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from real_jobs import pids_of, rounds_of
 
+from stsyn_mpi.analysis.look import look_at
+from stsyn_mpi.analysis.stragglers import find_stragglers
+from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState, WorkerStatus
 
@@ -39,6 +42,35 @@ def test_sleeping_worker_does_not_hold_the_others(train):
     assert np.all(status[7:10] == WorkerStatus.NO_UPDATE)
     assert np.all(updates[-3:] >= 1)
     assert np.all(run.column("n_late") == 0)
+
+    # The nap is its own, and local SGD would have waited for it.
+    report = find_stragglers(run)
+    assert [w.worker for w in report.workers if w.is_flagged] == [STOPPED]
+    cost_s = report.workers[STOPPED].waited_local_sgd_s
+    assert cost_s > nap_s - 3 * round_times(run).max()
+    assert run.column("worker_cancelled_s")[6:, STOPPED].sum() >= nap_s
+
+
+def test_a_worker_stuck_to_the_end_is_named(train):
+    fault = f"sleep:worker={STOPPED},round=8,duration=60s"
+    run = train(4, "-K", 3, "--rounds", 30, *PACE, "--fault", fault)
+    idle_s = run.column("worker_idle_s")[:, STOPPED]
+    cancelled_s = run.column("worker_cancelled_s")[:, STOPPED]
+    assert np.all(idle_s[:9] > 0)
+    assert np.all(idle_s[9:] == 0)
+    stuck_s = run.column("wall_s")[-2] - run.column("wall_s")[8]
+    assert cancelled_s[9:].sum() >= stuck_s
+
+    look, summary = look_at(run), summarise(run)
+    assert look.absent == {STOPPED: "stuck since round 8"}
+    assert look.slowest[0].worker == STOPPED
+    (stuck,) = summary.stuck_workers
+    assert (stuck.worker, stuck.since_round) == (STOPPED, 8)
+    worker = summary.stragglers.workers[STOPPED]
+    assert worker.is_flagged
+    assert worker.share_straggled >= 22 / 30
+    assert worker.waited_local_sgd_s > stuck_s - 3 * round_times(run).max()
+    assert worker.waited_local_sgd_s > 10 * worker.waited_here_s
 
 
 @pytest.mark.once

@@ -16,7 +16,12 @@ from stsyn_mpi.analysis import export_tables
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
-from stsyn_mpi.runfile.schema import COLUMNS, ROUND_AXES, UPDATE_COLUMNS
+from stsyn_mpi.runfile.schema import (
+    COLUMNS,
+    ROUND_AXES,
+    UPDATE_COLUMNS,
+    WorkerStatus,
+)
 from stsyn_mpi.runfile.writer import RunWriter
 
 
@@ -190,6 +195,24 @@ def test_trace_shows_each_update_where_and_as_long_as_it_was(export, run_path):
         assert is_cancelled != updates["completed"][i]
     delayed_us = sum(e["dur"] for e in shown if e["name"].startswith("injected delay"))
     assert delayed_us == pytest.approx(1e6 * updates["injected_s"][is_shown].sum())
+
+
+def test_rounds_in_which_a_worker_was_stuck_are_slices(export, tmp_path):
+    path, (row, _), *_ = tmp_path / "run.h5", *draw_rounds(1)
+    status, idle_s = row["worker_status"].copy(), row["worker_idle_s"].copy()
+    updates, cancelled_s = row["worker_updates"].copy(), np.full(8, 0.5)
+    status[3], updates[3], idle_s[3] = WorkerStatus.NO_UPDATE, 0, 0.0
+    stuck = {"worker_status": status, "worker_idle_s": idle_s}
+    stuck |= {"worker_updates": updates, "worker_cancelled_s": cancelled_s}
+    with RunWriter.create(path, 8, config_json(8), {}) as writer:
+        for j, own in enumerate(({}, stuck, stuck, {})):
+            writer.commit_round(row | {"round": j, "wall_s": j + 1.0} | own)
+    shown = [
+        (event["tid"], event["ts"], event["dur"], event["args"]["round"])
+        for event in trace_of(export("--to", "trace", path=path))
+        if event["name"] == "stuck in a cancelled update"
+    ]
+    assert shown == [(4, 1e6, 1e6, 1), (4, 2e6, 1e6, 2)]
 
 
 def test_slices_of_a_track_are_disjoint_or_nested(export):

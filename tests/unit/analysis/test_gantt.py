@@ -55,6 +55,42 @@ def view_of(tmp_path):
     return view
 
 
+def stuck_view(view_of, index):
+    """Worker 1 is cut off in round 0, stuck in round 1, and free again in round 2."""
+    third = [(0, 0.0, 0.1, 0.1, 1), (1, 0.4, 0.1, 0.2, 1), (1, 0.7, 0.1, 0.1, 0)]
+    rounds = [[(0, 0.0, 0.3, 0.1, 1), (1, 0.1, 0.2, 0.6, 0)], FIRST[:2], third]
+    return view_of(
+        rounds,
+        index,
+        worker_cancelled_s=[[0.0, 0.8], [0.0, 1.0], [0.0, 0.3 + 0.2]],
+        worker_idle_s=[[0.01, 0.1], [0.02, 0.0], [0.02, 0.05]],
+        worker_status=[[1, 3], [1, 3], [1, 1]],
+        worker_updates=[[1, 0], [2, 0], [1, 1]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("index", "absent", "cancelled"),
+    [
+        # Its own update, and as long as that went on; then no time until the next.
+        (0, {}, [(1, 0.1, 0.9), (1, 0.9, 1.9)]),
+        (1, {1: "stuck since round 0"}, [(1, 0.0, 1.3)]),
+        # Free 0.05 s before its first update.
+        (2, {}, [(1, 0.05, 0.35), (1, 0.7, 0.9)]),
+    ],
+)
+def test_an_update_that_was_cancelled_is_drawn_until_it_has_ended(
+    view_of, index, absent, cancelled
+):
+    view = stuck_view(view_of, index)
+    assert view.absent == absent
+    drawn = segments(view, "cancelled")
+    np.testing.assert_allclose(sorted(drawn), cancelled)
+    end_s = max(end for lane, _, end in drawn if lane == 1)
+    for lane, start_s, _ in segments(view, "idle"):
+        assert lane == 0 or start_s >= end_s
+
+
 def segments(view, kind):
     bars = view.bars[kind]
     parts = (bars.lane.tolist(), bars.start_s, bars.start_s + bars.length_s)
