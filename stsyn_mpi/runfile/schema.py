@@ -130,9 +130,17 @@ COLUMNS: tuple[Column, ...] = (
         "model received to the U-th update; NaN if never",
     ),
     _worker("worker_compute_s", "float64", "s", "time in completed local updates"),
-    _worker("worker_idle_s", "float64", "s", "its last answer to its first update"),
     _worker(
-        "worker_cancelled_s", "float64", "s", "time in the update that was cancelled"
+        "worker_idle_s",
+        "float64",
+        "s",
+        "its last answer to its first update, without time in a cancelled one",
+    ),
+    _worker(
+        "worker_cancelled_s",
+        "float64",
+        "s",
+        "time in cancelled updates since its last answer",
     ),
     _worker("worker_injected_s", "float64", "s", "injected delays of its updates"),
     _worker("worker_status", "int8", "1", "what became of the worker's work"),
