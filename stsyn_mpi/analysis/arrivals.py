@@ -1,4 +1,4 @@
-"""When each worker reached its target, or would have, and what waiting for it costs."""
+"""When each worker reached its target, or would have."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.paces import PaceSums
 from stsyn_mpi.analysis.worker_rounds import WorkerRounds
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.schema import WorkerStatus
@@ -58,153 +59,6 @@ def round_kind(config: Mapping[str, Any]) -> RoundKind:
             "straggles, and waiting for all has no meaning.",
         )
     return RoundKind(True, True, "")
-
-
-class PaceSums:
-    """Sums over rounds that tell the pace of each worker, and how even it is.
-
-    Attributes
-    ----------
-    n_updates, exposure_s : numpy.ndarray
-        float64 (M,): completed updates, and seconds in updates, cancelled ones too.
-    stuck_s, n_stuck : numpy.ndarray
-        float64 (M,): further seconds, those in updates in which a worker was stuck
-        for whole rounds, and the number of these.
-    """
-
-    def __init__(self, n_workers: int) -> None:
-        self.n_updates, self.exposure_s, self.stuck_s = np.zeros((3, n_workers))
-        self.n_stuck = np.zeros(n_workers)
-        self._work_s, self._n_cancelled, self._n_worked = np.zeros((3, n_workers))
-        self._nn, self._ne, self._ee, self._ww_per_n = np.zeros((4, n_workers))
-
-    def add(
-        self,
-        n: np.ndarray,
-        work_s: np.ndarray,
-        cancelled_s: np.ndarray,
-        stuck_s: np.ndarray,
-    ) -> None:
-        """Add some rounds: updates, and seconds (n, M).
-
-        The seconds are those in completed updates, in cancelled ones, and in those in
-        which a worker was stuck.
-        """
-        e = work_s + cancelled_s
-        self.n_updates += n.sum(axis=0)
-        self.exposure_s += e.sum(axis=0)
-        self._work_s += work_s.sum(axis=0)
-        self._n_cancelled += (cancelled_s > 0).sum(axis=0)
-        self._n_worked += (n > 0).sum(axis=0)
-        self._nn += (n * n).sum(axis=0)
-        self._ne += (n * e).sum(axis=0)
-        self._ee += (e * e).sum(axis=0)
-        self._ww_per_n += (work_s * work_s / np.maximum(n, 1)).sum(axis=0)
-        self.stuck_s += stuck_s.sum(axis=0)
-
-    @property
-    def update_s(self) -> np.ndarray:
-        """Seconds an update by worker, (M,); infinite, or NaN, where it completed none.
-
-        Rounds that close early cut off long updates rather than short ones. So the
-        time of cancelled updates counts: all of it where update times vary like
-        exponential ones, which makes the estimate the one of maximum likelihood, and
-        the less the steadier they are, down to what exceeds the mean completed one.
-        Of the time in which a worker was stuck all counts.
-        """
-        return (self._counted_s + self.stuck_s) / self.n_updates
-
-    @property
-    def usual_pace_s(self) -> np.ndarray:
-        """`update_s`, but for the time stuck: it may not be stuck again, (M,).
-
-        Where it completed no update, what it had for one: for each in which it was
-        stuck, if there were such, since those came to their ends in vain. NaN if it
-        had nothing.
-        """
-        n_begun = np.where(self.n_stuck > 0, self.n_stuck, self._n_cancelled)
-        least_s = (self.exposure_s + self.stuck_s) / n_begun
-        pace_s = self._counted_s / self.n_updates
-        return np.where(self.n_updates > 0, pace_s, least_s)
-
-    @property
-    def _counted_s(self) -> np.ndarray:
-        """Return the seconds that count for the completed updates, (M,)."""
-        completed_s = self._work_s / self.n_updates
-        cancelled_s = self.exposure_s - self._work_s
-        lost_s = np.minimum(cancelled_s, self._n_cancelled * completed_s)
-        steadiness = np.maximum(1 - self._squared_variation(completed_s), 0.0)
-        is_told = self._n_worked >= 2
-        lost_s = np.where(is_told, steadiness * lost_s, 0.0)
-        return self.exposure_s - lost_s
-
-    def _squared_variation(self, mean_s: np.ndarray) -> np.ndarray:
-        """Return the squared variation of update times about ``mean_s``, (M,).
-
-        The seconds w of a round's n updates have the variance n s^2, so the squares
-        (w - n mean)^2 / n have the mean s^2.
-        """
-        squares = self._ww_per_n - 2 * mean_s * self._work_s
-        squares = squares + mean_s**2 * self.n_updates
-        result: np.ndarray = squares / (mean_s**2 * (self._n_worked - 1))
-        return result
-
-    @property
-    def unevenness(self) -> np.ndarray:
-        """Squared variation of a worker's pace from round to round, (M,), 0 to 1.
-
-        With pace u, n - e/u sums to a martingale whose variance is e/u if update
-        times are exponential and the pace is the same in all rounds; what exceeds it,
-        relative to (e/u)^2, is the variance of the pace (this project's derivation).
-        """
-        u = self.exposure_s / self.n_updates
-        squares = self._nn - 2 * self._ne / u + self._ee / u**2
-        excess = (squares - self.n_updates) / (self._ee / u**2)
-        return np.where(np.isfinite(excess), np.clip(excess, 0.0, 1.0), 0.0)
-
-
-def relative_speed(sums: PaceSums) -> np.ndarray:
-    """Return updates a second relative to the median worker, (M,); NaN if unknown."""
-    has_worked = sums.exposure_s + sums.stuck_s > 0
-    rate = np.where(has_worked, 1 / sums.update_s, np.nan)
-    known = rate[np.isfinite(rate)]
-    median = np.median(known) if len(known) else np.nan
-    result: np.ndarray = rate / (median if median > 0 else np.nan)
-    return result
-
-
-def add_all(sums: PaceSums, rounds: WorkerRounds) -> None:
-    """Add all that the workers did in some rounds."""
-    cancelled_s = rounds.exposure_s - rounds.work_s
-    _add(sums, rounds, rounds.n_updates, rounds.work_s, cancelled_s)
-
-
-def add_until_target(sums: PaceSums, rounds: WorkerRounds) -> None:
-    """Add what the workers did in some rounds up to their U-th update.
-
-    What a fast round makes beyond it would outweigh slow rounds.
-    """
-    reached = rounds.has_reached
-    n = np.minimum(rounds.n_updates, np.maximum(rounds.target_updates, 1)[:, None])
-    work_s = np.where(reached, rounds.target_s, rounds.work_s)
-    cancelled_s = np.where(reached, 0.0, rounds.exposure_s - rounds.work_s)
-    _add(sums, rounds, n, work_s, cancelled_s)
-
-
-def _add(
-    sums: PaceSums,
-    rounds: WorkerRounds,
-    n: np.ndarray,
-    work_s: np.ndarray,
-    cancelled_s: np.ndarray,
-) -> None:
-    begins_long = rounds.overrun_s > 0
-    is_long = rounds.is_stuck | begins_long
-    parts = (n, work_s, np.where(is_long, 0.0, cancelled_s))
-    stuck_s = np.where(is_long, cancelled_s, 0.0)
-    is_in = rounds.is_measured
-    sums.add(*(np.where(is_in, part, 0.0) for part in (*parts, stuck_s)))
-    sums.n_stuck += begins_long.sum(axis=0)
 
 
 def arrival_times(rounds: WorkerRounds, sums: PaceSums) -> np.ndarray:

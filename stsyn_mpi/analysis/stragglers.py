@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stsyn_mpi.analysis.arrivals import (
+from stsyn_mpi.analysis.arrivals import RoundKind, arrival_times, round_kind
+from stsyn_mpi.analysis.judging import Comparison, Second, team_medians
+from stsyn_mpi.analysis.paces import (
     PaceSums,
-    RoundKind,
     add_all,
     add_until_target,
-    arrival_times,
     relative_speed,
-    round_kind,
 )
-from stsyn_mpi.analysis.judging import Comparison, Second, team_medians
 from stsyn_mpi.analysis.teams import Teams
 from stsyn_mpi.analysis.waiting import WaitingCost
 from stsyn_mpi.analysis.worker_rounds import (

@@ -112,6 +112,9 @@ class WorkerRounds:
         """
         stuck, n = self.is_stuck, len(self.is_stuck)
         seconds = np.zeros((n + 1, stuck.shape[1]))
+        if not stuck.any():
+            seconds[-1] = self.beyond_s
+            return seconds
         stuck_s = np.where(stuck, self.cancelled_s, 0.0)
         seconds[:-1] = np.cumsum(stuck_s[::-1], axis=0)[::-1]
         # The next round, from each on, in which a worker was not stuck.

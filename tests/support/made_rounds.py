@@ -12,15 +12,17 @@ from stsyn_mpi.runfile.schema import WorkerStatus as Status
 ALL_TOLD = RoundKind(True, True, "")
 
 
-def rounds_of(updates, work_s, cancelled_s, target_s, status=None, k=1, u=2):
-    """Make rounds of lists, a list each; delays make the work."""
+def rounds_of(
+    updates, work_s, cancelled_s, target_s, status=None, k=1, u=2, computed=0.0
+):
+    """Make rounds of lists, a list each; delays make all but a share of the work."""
     work_s = np.array(work_s, dtype=float)
     if status is None:
         status = np.where(np.array(updates) > 0, Status.USED, Status.NO_UPDATE)
     return WorkerRounds(
         np.array(updates, dtype=np.int32),
-        0.25 * work_s,
-        0.75 * work_s,
+        computed * work_s,
+        (1 - computed) * work_s,
         np.array(cancelled_s, dtype=float),
         np.array(target_s, dtype=float),
         np.array(status, dtype=np.int8),

@@ -87,7 +87,57 @@ def test_who_completes_nothing_is_taken_to_be_stuck_as_long_each_time():
     worker = analysed(rounds).workers[SLEEPER]
     first, missed = 4 * (20.0 + 20.0 - 2.0), 36 * (2 * 20.0 - 2.0)
     assert worker.waited_local_sgd_s == pytest.approx(first + missed)
-    assert (worker.n_updates, worker.speed) == (0, 0.0)
+    # They ended in vain: they are known to take 20 s each.
+    assert (worker.n_updates, worker.update_s) == (0, 20.0)
+
+
+@pytest.mark.parametrize("computed", [0.0, 0.5, 1.0])
+def test_a_pace_counts_the_updates_that_ended_in_vain(computed):
+    """A halt finds a worker at work, which it goes on with, as often as it works."""
+    done, cancelled_s = np.array([[2, 1]] * 10), np.array([[0.0, 3.0]] * 10)
+    target_s = np.array([[2.0, NAN]] * 10)
+    rounds = rounds_of(
+        done, 1.0 * done, cancelled_s, target_s, k=1, u=2, computed=computed
+    )
+    steady, cut = analysed(rounds).workers
+    assert steady.update_s == pytest.approx(1.0)
+    # Of 10 cancelled updates of 3 s those that were cut tell no more than 2 s each.
+    seconds = 10 + 30 - (1 - computed) * 10
+    assert cut.update_s == pytest.approx(seconds / (10 + computed * 10))
+
+
+def test_work_that_cannot_be_cut_has_its_mean_time_as_pace():
+    """Workers with exponential updates, which go on for a round or more in vain."""
+    rng = np.random.default_rng(4)
+    rounds = busy_rounds(rng, factors=np.array([2.0] + [1.0] * 7))
+    workers = analysed(rounds).workers
+    times = [worker.update_s for worker in workers]
+    np.testing.assert_allclose(times, [2.0] + [1.0] * 7, rtol=0.15)
+    assert [worker.worker for worker in workers if worker.is_flagged] == [0]
+
+
+def busy_rounds(rng, factors, n_rounds=600, k=4):
+    """Rounds of U = 1 whose workers end every update that they have begun."""
+    n_workers, free_t, t, table = len(factors), 0.0, 0.0, []
+    every = np.arange(n_workers)
+    for _ in range(n_rounds):
+        start_t = np.maximum(t, free_t) + np.zeros(n_workers)
+        seconds = factors[:, None] * rng.exponential(1.0, (n_workers, 60))
+        ends_t = start_t[:, None] + np.cumsum(seconds, axis=1)
+        close_t = np.sort(ends_t[:, 0])[k - 1]
+        n = (ends_t <= close_t).sum(axis=1)
+        done_t = np.where(n > 0, ends_t[every, n - 1], start_t)
+        has_begun = start_t < close_t
+        cancelled_s = np.minimum(start_t, close_t) - t
+        cancelled_s = cancelled_s + np.where(has_begun, close_t - done_t, 0.0)
+        target_s = np.where(n > 0, ends_t[:, 0] - t, NAN)
+        idle_s = np.where(has_begun, 1e-6, 0.0)
+        table.append((n, done_t - start_t, cancelled_s, target_s, idle_s))
+        free_t = np.where(has_begun, ends_t[every, n], free_t)
+        t = close_t
+    *columns, idle_s = (np.array(column) for column in zip(*table, strict=True))
+    rounds = rounds_of(*columns, k=k, u=1, computed=1.0)
+    return dataclasses.replace(rounds, idle_s=idle_s)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 7, N_ROUNDS])
