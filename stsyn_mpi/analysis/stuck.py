@@ -84,6 +84,8 @@ def stuck_workers(
     least_rounds : int
         Whole rounds, at least 1.
     """
+    if not find_stuck(run, index, index + 1).any():
+        return ()
     first = max(0, index + 1 - max(1, _MOST_ELEMENTS // run.n_workers))
     stuck = find_stuck(run, first, index + 1)[::-1]
     n_rounds = np.where(stuck.all(axis=0), len(stuck), np.argmin(stuck, axis=0))
