@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
 from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND, RunFit, fit_run
+from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
@@ -19,8 +21,19 @@ from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.communication import Communication, communication_of
 
 MOST_WORKERS = 10_000
-_SIMULATED = ("speeds", "round")
-"""Violations of one independent law for all that the fitted law has in it."""
+_FOLLOWS = {
+    "speeds": "workers are simulated as equally fast",
+    "round": (
+        "updates are simulated as independent, and what waits for many workers really "
+        "takes longer, perhaps several times as long"
+    ),
+    "shared": (
+        "workers are simulated as independent, and no choice of K avoids what slows "
+        "them all"
+    ),
+    "drift": "the law is the mean of what changed",
+}
+"""What a test that speaks means where the law that is simulated knows nothing of it."""
 _GIVEN_WORDS = "Update times are what --delay says"
 _REPLAYED_WORDS = (
     "The run's own updates are replayed, as no law is near them: where rounds were cut "
@@ -48,6 +61,8 @@ class Machine:
         What messages cost.
     words : tuple of str
         Where all this comes from, sentences without their full stop.
+    unsimulated : tuple of str
+        Names of the tests whose finding in the run the delay does not have.
     """
 
     n_workers: int
@@ -55,6 +70,7 @@ class Machine:
     laws: Sequence[UpdateLaw]
     communication: Communication
     words: tuple[str, ...]
+    unsimulated: tuple[str, ...] = ()
 
     @property
     def mean_s(self) -> float:
@@ -91,31 +107,32 @@ def machine_of(
     communication = communication_of(run, network)
     if delay is not None:
         parse_virtual_delay(delay, 0, n)
-        laws: Sequence[UpdateLaw] = worker_laws(delay, n)
-        words = [f"{_GIVEN_WORDS}: {delay}"]
-    else:
-        delay, laws, words = _fitted(run, fit or fit_run(run))
-    words.append(communication.words)
-    return Machine(n, delay, laws, communication, tuple(words))
+        given = (f"{_GIVEN_WORDS}: {delay}", communication.words)
+        return Machine(n, delay, worker_laws(delay, n), communication, given)
+    fit = fit or fit_run(run)
+    delay, laws, fitted = _fitted(run, fit)
+    broken = unmodelled(fit, find_violations(run))
+    names = tuple(test.name for test in broken)
+    words = (*fitted, *map(_unsimulated_words, broken), communication.words)
+    return Machine(n, delay, laws, communication, words, names)
 
 
-def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], list[str]]:
-    """Return the law of whole updates, and words on it and on what breaks it."""
+def _unsimulated_words(test: ViolationTest) -> str:
+    return f"Warning: not simulated: {abridged(test.words)} Here {_FOLLOWS[test.name]}"
+
+
+def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], tuple[str, ...]]:
+    """Return the law of whole updates, and words on it."""
     _check_mean(run, fit)
-    words = [abridged(fit.words.replace(f" {USES_MEASURED}", "").rstrip("."))]
-    broken = [
-        f"Not simulated: {abridged(test.words.rstrip('.'))}"
-        for test in find_violations(run).tests
-        if test.is_violated and test.name not in _SIMULATED
-    ]
+    fitted = abridged(fit.words.replace(f" {USES_MEASURED}", "").rstrip("."))
     replayed = _replayed(run, fit)
     if replayed is not None:
-        return replayed, fit.update_laws, [*words, _REPLAYED_WORDS, *broken]
-    words[0] += _quality(fit)
+        return replayed, fit.update_laws, (fitted, _REPLAYED_WORDS)
+    words = [fitted + _quality(fit)]
     words += [_FAR_WORDS] if fit.uses_measured else []
     delay = _with_time_between(fit.delay, fit.between_s)
     parse_virtual_delay(delay, 0, run.n_workers)
-    return delay, worker_laws(delay, run.n_workers), [*words, *broken]
+    return delay, worker_laws(delay, run.n_workers), tuple(words)
 
 
 def _check_mean(run: Run, fit: RunFit) -> None:

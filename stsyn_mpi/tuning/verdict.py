@@ -11,11 +11,23 @@ from stsyn_mpi.tuning.ranking import Ranked, Ratio
 TRACE = "trace"
 """Law that is the same for every seed."""
 _MOST_NAMES = 6
+_SHOWN = {
+    "speeds": "workers that differ in speed",
+    "round": "slow updates of a worker that follow each other",
+    "shared": "slowness that workers share",
+    "drift": "times that change over the run",
+}
+"""What the tests of assumptions find, by their names."""
 
 
 def verdicts(advice: Advice) -> list[str]:
     """Return what is recommended, and how it compares: sentences."""
-    return [_recommended(advice), *_equals(advice), _of_the_run(advice)]
+    return [
+        _recommended(advice),
+        *_beware(advice),
+        *_equals(advice),
+        _of_the_run(advice),
+    ]
 
 
 def _recommended(advice: Advice) -> str:
@@ -84,6 +96,18 @@ def _before_others(rival: Ranked | None) -> str:
     )
 
 
+def _beware(advice: Advice) -> list[str]:
+    """Return what the run shows and no trial had, which may change who is best."""
+    found = [_SHOWN[name] for name in advice.machine.unsimulated]
+    if not found:
+        return []
+    more = f"{', '.join(found[:-1])} and " if found[1:] else ""
+    return [
+        f"Beware: the run shows {more}{found[-1]}, and the trials do not: ratios may "
+        "be wrong, and another choice may be best."
+    ]
+
+
 def _equals(advice: Advice) -> list[str]:
     names = [it.label for it in advice.ranked[1:] if it.to_best.is_noise]
     if not names:
@@ -95,7 +119,7 @@ def _equals(advice: Advice) -> list[str]:
 
 def _of_the_run(advice: Advice) -> str:
     own = advice.find(advice.present)
-    name = f"This run's {advice.present}"
+    name = advice.present_words
     if own is None:
         return f"{name} was not tried: the budget ended before."
     if own is advice.best:
