@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest
-from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
-from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND, RunFit, fit_run
+from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
@@ -19,6 +18,7 @@ from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.communication import Communication, communication_of
+from stsyn_mpi.tuning.replay import SimulatedLaw, replayed, told
 
 MOST_WORKERS = 10_000
 _FOLLOWS = {
@@ -35,10 +35,6 @@ _FOLLOWS = {
 }
 """What a test that speaks means where the law that is simulated knows nothing of it."""
 _GIVEN_WORDS = "Update times are what --delay says"
-_REPLAYED_WORDS = (
-    "The run's own updates are replayed, as no law is near them: where rounds were cut "
-    "short long ones are too rare"
-)
 _FAR_WORDS = (
     "Warning: that is far off, and is simulated nevertheless: name another law with "
     "--delay"
@@ -110,29 +106,25 @@ def machine_of(
         given = (f"{_GIVEN_WORDS}: {delay}", communication.words)
         return Machine(n, delay, worker_laws(delay, n), communication, given)
     fit = fit or fit_run(run)
-    delay, laws, fitted = _fitted(run, fit)
+    _check_mean(run, fit)
     broken = unmodelled(fit, find_violations(run))
-    names = tuple(test.name for test in broken)
-    words = (*fitted, *map(_unsimulated_words, broken), communication.words)
-    return Machine(n, delay, laws, communication, words, names)
+    law = replayed(run, fit, broken) or _fitted(run, fit)
+    left = [test for test in broken if test.name not in law.holds]
+    words = (*law.words, *map(_unsimulated_words, left), communication.words)
+    names = tuple(test.name for test in left)
+    return Machine(n, law.delay, law.laws, communication, words, names)
 
 
 def _unsimulated_words(test: ViolationTest) -> str:
     return f"Warning: not simulated: {abridged(test.words)} Here {_FOLLOWS[test.name]}"
 
 
-def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], tuple[str, ...]]:
-    """Return the law of whole updates, and words on it."""
-    _check_mean(run, fit)
-    fitted = abridged(fit.words.replace(f" {USES_MEASURED}", "").rstrip("."))
-    replayed = _replayed(run, fit)
-    if replayed is not None:
-        return replayed, fit.update_laws, (fitted, _REPLAYED_WORDS)
-    words = [fitted + _quality(fit)]
-    words += [_FAR_WORDS] if fit.uses_measured else []
+def _fitted(run: Run, fit: RunFit) -> SimulatedLaw:
+    """Return the law of whole updates that fits best."""
+    words = [told(fit) + _quality(fit), *([_FAR_WORDS] if fit.uses_measured else [])]
     delay = _with_time_between(fit.delay, fit.between_s)
     parse_virtual_delay(delay, 0, run.n_workers)
-    return delay, worker_laws(delay, run.n_workers), tuple(words)
+    return SimulatedLaw(delay, worker_laws(delay, run.n_workers), tuple(words))
 
 
 def _check_mean(run: Run, fit: RunFit) -> None:
@@ -142,21 +134,6 @@ def _check_mean(run: Run, fit: RunFit) -> None:
             f"{run.path}: the law that fits its update times best ({name}) has no mean "
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
-
-
-def _replayed(run: Run, fit: RunFit) -> str | None:
-    """Return the run as a law where no other is near its updates and it can be one.
-
-    Of a worker that draws once a round no more than the record holds can be replayed.
-    """
-    if not fit.uses_measured or fit.scope == PER_ROUND:
-        return None
-    delay = f"trace:file={run.path}"
-    try:
-        parse_virtual_delay(delay, 0, run.n_workers)
-    except InputError:
-        return None
-    return delay
 
 
 def _quality(fit: RunFit) -> str:

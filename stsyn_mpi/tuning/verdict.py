@@ -34,7 +34,9 @@ def _recommended(advice: Advice) -> str:
     best = advice.best
     rival = rival_of(advice)
     if best.is_paper:
-        return f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}."
+        said = f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}"
+        is_compared = rival is not None and rival.to_best.is_known
+        return f"{said}{_of_trace(advice) if is_compared else ''}."
     if rival is None:
         return f"Use {best.label}; no STSyn choice was tried."
     if not rival.has_arrived:
@@ -49,9 +51,14 @@ def _recommended(advice: Advice) -> str:
         return f"{said}: whether that is chance, more --budget may tell."
     if but := _but(advice, rival):
         return f"{said}{but}."
-    if parse_spec(advice.machine.delay).name == TRACE:
-        return f"{said}; what chance there is in the trace is not in that."
+    if chance := _of_trace(advice):
+        return f"{said}{chance}."
     return f"{said}: use it."
+
+
+def _of_trace(advice: Advice) -> str:
+    is_trace = parse_spec(advice.machine.delay).name == TRACE
+    return "; what chance there is in the trace is not in that" if is_trace else ""
 
 
 def rival_of(advice: Advice) -> Ranked | None:

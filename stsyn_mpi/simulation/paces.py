@@ -1,0 +1,230 @@
+"""How fast a worker was in a round of a record, for what the record does not hold.
+
+Where a worker is slow in spells, or all are slow at times, what a round does not hold
+of a worker is no draw like any other: it goes at the pace that the worker had there.
+The time of an update is taken to be a draw of mean 1, the same for all, times the
+worker's mean time, over its pace in the round.
+
+In a round with the pace p a worker completes about p T updates in a time T, in units
+of its mean time, with a variance of c^2 p T; c is the coefficient of variation of a
+draw (renewal theory). So n completed updates have the likelihood
+
+    (p^n exp(-p T))^(1 / c^2),
+
+exact for exponential draws, and whatever ended the round: that it closed with the K-th
+worker says nothing of p but through n and T. The law of paces is the one of greatest
+likelihood among all laws on a grid (nonparametric maximum likelihood: Laird, J. Am.
+Stat. Assoc. 73, 1978; found by the EM algorithm), and the pace of a worker in a round
+is drawn from what that law becomes given its n and T there. c^2 comes of consecutive
+updates x, y of a worker and round, which have the same pace: E (x - y)^2 over
+E (x + y)^2 is c^2 / (c^2 + 2). (The use of all this for a replay is this project's.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stsyn_mpi.rng import KeyedUniforms
+
+_N_PACES, _N_STEPS, _MOST_ROUNDS = 61, 100, 1 << 14
+_LEAST_PACE, _MOST_PACE = 1e-2, 1e2
+_LEAST_SQUARE, _MOST_SQUARE = 0.02, 100.0
+_LEAST_SHARE = 1e-12
+_MOST_DRAWS = 1 << 10
+_SHORTEST_S = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Updates:
+    """Updates sorted by worker, round and start.
+
+    Attributes
+    ----------
+    n_workers, n_rounds : int
+        Of the record.
+    worker, round : numpy.ndarray
+        Of each update, int64 (n,).
+    seconds : numpy.ndarray
+        What it took, or had taken when it was cancelled, s, float64 (n,).
+    is_completed : numpy.ndarray
+        bool (n,).
+    """
+
+    n_workers: int
+    n_rounds: int
+    worker: np.ndarray
+    round: np.ndarray
+    seconds: np.ndarray
+    is_completed: np.ndarray
+
+    @cached_property
+    def mean_s(self) -> np.ndarray:
+        """Time of each worker over its completed updates, s, float64 (n_workers,)."""
+        done = np.bincount(self.worker, self.is_completed, self.n_workers)
+        total_s = np.bincount(self.worker, self.seconds, self.n_workers)
+        return np.asarray(np.maximum(total_s, _SHORTEST_S) / np.maximum(done, 1.0))
+
+    @cached_property
+    def relative(self) -> np.ndarray:
+        """Times over their worker's mean, float64 (n,)."""
+        return np.asarray(self.seconds / self.mean_s[self.worker])
+
+    @cached_property
+    def cell(self) -> np.ndarray:
+        """Place of each in a table (n_workers, n_rounds), int64 (n,)."""
+        return np.asarray(self.worker * self.n_rounds + self.round)
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Add up values of each worker and round, float64 (n_workers * n_rounds,)."""
+        n_cells = self.n_workers * self.n_rounds
+        return np.bincount(self.cell, values, minlength=n_cells)
+
+    def squared_variation(self) -> float:
+        """Return c^2, within bounds; 1 where no two updates follow each other."""
+        follows = (np.diff(self.cell) == 0) & self.is_completed[1:]
+        follows &= self.is_completed[:-1]
+        x, y = self.relative[:-1][follows], self.relative[1:][follows]
+        most = float(((x + y) ** 2).sum())
+        if most <= 0:
+            return 1.0
+        share = float(((x - y) ** 2).sum()) / most
+        square = 2 * share / max(1 - share, _SHORTEST_S)
+        return min(_MOST_SQUARE, max(_LEAST_SQUARE, square))
+
+
+class Paces:
+    """Draws of updates that a record does not hold.
+
+    Parameters
+    ----------
+    updates : Updates
+        The record.
+
+    Attributes
+    ----------
+    paces, shares : numpy.ndarray
+        Paces and their probabilities, float64 (61,).
+    draws, reached : numpy.ndarray
+        Times of an update at pace 1, in means of its worker, rising, and the
+        probability of none longer, float64 (n,), n at most 1024.
+    mean_s : numpy.ndarray
+        Of each worker, s, float64 (n_workers,).
+    """
+
+    def __init__(self, updates: Updates) -> None:
+        self._n_rounds = updates.n_rounds
+        self.mean_s = updates.mean_s
+        self._power = 1 / updates.squared_variation()
+        self._n = updates.total(updates.is_completed * 1.0)
+        self._time = updates.total(updates.relative)
+        self.paces = _grid(self._n, self._time)
+        self.shares = self._law_of_paces()
+        self.draws, self.reached = self._law_of_draws(updates)
+
+    def _likelihood(self, cell: np.ndarray) -> np.ndarray:
+        """Return that of each pace, over the greatest, float64 (*cell.shape, 61)."""
+        n, time = self._n[cell][..., np.newaxis], self._time[cell][..., np.newaxis]
+        logs = self._power * (n * np.log(self.paces) - time * self.paces)
+        return np.asarray(np.exp(logs - logs.max(axis=-1, keepdims=True)))
+
+    def _given(self, likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        weights = likelihood * shares
+        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+    def _law_of_paces(self) -> np.ndarray:
+        there = np.flatnonzero(self._time > 0)
+        shares = np.full(len(self.paces), 1 / len(self.paces))
+        if not len(there):
+            return shares
+        likelihood = self._likelihood(there[:: -(-len(there) // _MOST_ROUNDS)])
+        for _ in range(_N_STEPS):
+            shares = self._given(likelihood, shares).mean(axis=0)
+            shares = np.maximum(shares, _LEAST_SHARE)
+        return np.asarray(shares / shares.sum())
+
+    def _law_of_draws(self, updates: Updates) -> tuple[np.ndarray, np.ndarray]:
+        """Return draws of mean 1: Kaplan and Meier's curve of times at pace 1."""
+        there, place = np.unique(updates.cell, return_inverse=True)
+        pace = np.empty(len(there))
+        for first in range(0, len(there), _MOST_ROUNDS):
+            some = slice(first, first + _MOST_ROUNDS)
+            likelihood = self._likelihood(there[some])
+            pace[some] = self._given(likelihood, self.shares) @ self.paces
+        return _survival(updates.relative * pace[place], updates.is_completed)
+
+    def drawn(
+        self, uniforms: KeyedUniforms, rounds: np.ndarray, worker: np.ndarray
+    ) -> np.ndarray:
+        """Return the pace of some neighbouring workers in rounds, drawn given them.
+
+        Parameters
+        ----------
+        uniforms : KeyedUniforms
+            Of the draws.
+        rounds, worker : numpy.ndarray
+            int64 (n_rounds,) and (n_workers,); rounds beyond the last begin anew.
+        """
+        cell = worker * self._n_rounds + rounds[:, np.newaxis] % self._n_rounds
+        weights = self._given(self._likelihood(cell), self.shares)
+        first, n = int(worker[0]), len(worker)
+        u = np.stack([uniforms.of_workers(int(j), first, n) for j in rounds])
+        place = (np.cumsum(weights, axis=-1) <= u[..., np.newaxis]).sum(axis=-1)
+        return np.asarray(self.paces[np.minimum(place, len(self.paces) - 1)])
+
+    def quantile(self, u: np.ndarray) -> np.ndarray:
+        """Return draws that are exceeded with probability 1 - ``u``."""
+        place = np.searchsorted(self.reached, u, side="right")
+        return np.asarray(self.draws[np.minimum(place, len(self.draws) - 1)])
+
+    def longer(self, u: np.ndarray, lasted: np.ndarray) -> np.ndarray:
+        """Return draws that are longer than ``lasted``; beyond all it and a draw."""
+        n_shorter = np.searchsorted(self.draws, lasted, side="right")
+        below = np.append(0.0, self.reached)[n_shorter]
+        beyond = lasted + self.quantile(u)
+        drawn = self.quantile(below + u * (1 - below))
+        return np.where(n_shorter == len(self.draws), beyond, drawn)
+
+
+def _grid(n: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return paces from the slowest there may be to the fastest, float64 (61,).
+
+    Of a worker that completed nothing all is known as if an update had just ended.
+    """
+    there = time > 0
+    if not there.any():
+        return np.ones(_N_PACES)
+    slowest = float(((n + 1) / np.where(there, time, np.inf))[there].min()) / 2
+    done = there & (n > 0)
+    fastest = float((n[done] / time[done]).max()) if done.any() else 1.0
+    least = min(1.0, max(_LEAST_PACE, slowest))
+    return np.geomspace(least, max(1.0, min(_MOST_PACE, fastest)), _N_PACES)
+
+
+def _survival(
+    times: np.ndarray, is_completed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Kaplan and Meier's curve of times as some 1024 steps, of mean 1.
+
+    What outlived all completed ones stands one mean beyond the longest of all.
+    """
+    order = np.lexsort((~is_completed, times))
+    ranked, done = times[order], is_completed[order]
+    n_at_risk = np.arange(len(ranked), 0, -1)
+    outlives = np.cumprod(1 - done / n_at_risk)
+    weights = -np.diff(outlives, prepend=1.0)
+    left = float(outlives[-1])
+    if left > 0:
+        mean = float(ranked @ weights) / max(1 - left, _SHORTEST_S)
+        ranked = np.append(ranked, ranked[-1] + mean)
+        weights = np.append(weights, left)
+    step = np.minimum(np.cumsum(weights) * _MOST_DRAWS, _MOST_DRAWS - 1)
+    step = step.astype(np.int64)
+    share = np.bincount(step, weights, _MOST_DRAWS)
+    total = np.bincount(step, weights * ranked, _MOST_DRAWS)
+    known = share > 0
+    draws, share = total[known] / share[known], share[known]
+    mean = max(float(draws @ share), _SHORTEST_S)
+    return draws / mean, np.cumsum(share) / share.sum()
