@@ -15,9 +15,11 @@ exact for exponential draws, and whatever ended the round: that it closed with t
 worker says nothing of p but through n and T. The law of paces is the one of greatest
 likelihood among all laws on a grid (nonparametric maximum likelihood: Laird, J. Am.
 Stat. Assoc. 73, 1978; found by the EM algorithm), and the pace of a worker in a round
-is drawn from what that law becomes given its n and T there. c^2 comes of consecutive
-updates x, y of a worker and round, which have the same pace: E (x - y)^2 over
-E (x + y)^2 is c^2 / (c^2 + 2). (The use of all this for a replay is this project's.)
+is drawn from what that law becomes given its n and T there. What all workers of a
+round share is told likewise, by the updates of all, and comes first. c^2 comes of
+consecutive updates x, y of a worker and round, which have the same pace: E (x - y)^2
+over E (x + y)^2 is c^2 / (c^2 + 2). (The use of all this for a replay is this
+project's.)
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import numpy as np
 
 from stsyn_mpi.rng import KeyedUniforms
 
-_N_PACES, _N_STEPS, _MOST_ROUNDS = 61, 100, 1 << 14
+_N_PACES, _N_STEPS, _MOST_CELLS = 61, 100, 1 << 14
 _LEAST_PACE, _MOST_PACE = 1e-2, 1e2
 _LEAST_SQUARE, _MOST_SQUARE = 0.02, 100.0
 _LEAST_SHARE = 1e-12
@@ -95,6 +97,52 @@ class Updates:
         return min(_MOST_SQUARE, max(_LEAST_SQUARE, square))
 
 
+class PaceLaw:
+    """The law of paces, and what it becomes given what was completed in which time.
+
+    Parameters
+    ----------
+    n, time : numpy.ndarray
+        Completed updates, and the time that they and cancelled ones took, in means;
+        float64 (n_cells,).
+    square : float
+        c^2.
+
+    Attributes
+    ----------
+    paces, shares : numpy.ndarray
+        Paces and their probabilities, float64 (61,).
+    """
+
+    def __init__(self, n: np.ndarray, time: np.ndarray, square: float) -> None:
+        self._n, self._time, self._power = n, time, 1 / square
+        self.paces = _grid(n, time)
+        self.shares = np.full(_N_PACES, 1 / _N_PACES)
+        there = np.flatnonzero(time > 0)
+        likelihood = self._likelihood(there[:: -(-len(there) // _MOST_CELLS) or 1])
+        for _ in range(_N_STEPS if len(there) else 0):
+            shares = _normalised(likelihood * self.shares).mean(axis=0)
+            self.shares = _normalised(np.maximum(shares, _LEAST_SHARE))
+
+    def _likelihood(self, cell: np.ndarray) -> np.ndarray:
+        """Return that of each pace, over the greatest, float64 (*cell.shape, 61)."""
+        n, time = self._n[cell][..., np.newaxis], self._time[cell][..., np.newaxis]
+        logs = self._power * (n * np.log(self.paces) - time * self.paces)
+        return np.asarray(np.exp(logs - logs.max(axis=-1, keepdims=True)))
+
+    def given(self, cell: np.ndarray) -> np.ndarray:
+        """Return the probability of each pace in some cells, (*cell.shape, 61)."""
+        return _normalised(self._likelihood(cell) * self.shares)
+
+    def means(self) -> np.ndarray:
+        """Return the expected pace of each cell, float64 (n_cells,)."""
+        found = np.empty(len(self._n))
+        for first in range(0, len(found), _MOST_CELLS):
+            some = np.arange(first, min(first + _MOST_CELLS, len(found)))
+            found[some] = self.given(some) @ self.paces
+        return found
+
+
 class Paces:
     """Draws of updates that a record does not hold.
 
@@ -105,8 +153,10 @@ class Paces:
 
     Attributes
     ----------
-    paces, shares : numpy.ndarray
-        Paces and their probabilities, float64 (61,).
+    law : PaceLaw
+        Of a worker in a round, beside what all workers of the round share.
+    of_rounds : numpy.ndarray
+        The pace that they share, float64 (n_rounds,).
     draws, reached : numpy.ndarray
         Times of an update at pace 1, in means of its worker, rising, and the
         probability of none longer, float64 (n,), n at most 1024.
@@ -117,43 +167,17 @@ class Paces:
     def __init__(self, updates: Updates) -> None:
         self._n_rounds = updates.n_rounds
         self.mean_s = updates.mean_s
-        self._power = 1 / updates.squared_variation()
-        self._n = updates.total(updates.is_completed * 1.0)
-        self._time = updates.total(updates.relative)
-        self.paces = _grid(self._n, self._time)
-        self.shares = self._law_of_paces()
-        self.draws, self.reached = self._law_of_draws(updates)
-
-    def _likelihood(self, cell: np.ndarray) -> np.ndarray:
-        """Return that of each pace, over the greatest, float64 (*cell.shape, 61)."""
-        n, time = self._n[cell][..., np.newaxis], self._time[cell][..., np.newaxis]
-        logs = self._power * (n * np.log(self.paces) - time * self.paces)
-        return np.asarray(np.exp(logs - logs.max(axis=-1, keepdims=True)))
-
-    def _given(self, likelihood: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        weights = likelihood * shares
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-    def _law_of_paces(self) -> np.ndarray:
-        there = np.flatnonzero(self._time > 0)
-        shares = np.full(len(self.paces), 1 / len(self.paces))
-        if not len(there):
-            return shares
-        likelihood = self._likelihood(there[:: -(-len(there) // _MOST_ROUNDS)])
-        for _ in range(_N_STEPS):
-            shares = self._given(likelihood, shares).mean(axis=0)
-            shares = np.maximum(shares, _LEAST_SHARE)
-        return np.asarray(shares / shares.sum())
-
-    def _law_of_draws(self, updates: Updates) -> tuple[np.ndarray, np.ndarray]:
-        """Return draws of mean 1: Kaplan and Meier's curve of times at pace 1."""
-        there, place = np.unique(updates.cell, return_inverse=True)
-        pace = np.empty(len(there))
-        for first in range(0, len(there), _MOST_ROUNDS):
-            some = slice(first, first + _MOST_ROUNDS)
-            likelihood = self._likelihood(there[some])
-            pace[some] = self._given(likelihood, self.shares) @ self.paces
-        return _survival(updates.relative * pace[place], updates.is_completed)
+        square, shape = updates.squared_variation(), (updates.n_workers, -1)
+        n = updates.total(updates.is_completed * 1.0)
+        time = updates.total(updates.relative)
+        # What all workers share is told by all of them, much better than by each.
+        of_all = (n.reshape(shape).sum(axis=0), time.reshape(shape).sum(axis=0))
+        self.of_rounds = PaceLaw(*of_all, square).means()
+        self.law = PaceLaw(n, time * np.tile(self.of_rounds, len(self.mean_s)), square)
+        at_pace = self.law.means()[updates.cell] * self.of_rounds[updates.round]
+        self.draws, self.reached = _survival(
+            updates.relative * at_pace, updates.is_completed
+        )
 
     def drawn(
         self, uniforms: KeyedUniforms, rounds: np.ndarray, worker: np.ndarray
@@ -167,12 +191,13 @@ class Paces:
         rounds, worker : numpy.ndarray
             int64 (n_rounds,) and (n_workers,); rounds beyond the last begin anew.
         """
-        cell = worker * self._n_rounds + rounds[:, np.newaxis] % self._n_rounds
-        weights = self._given(self._likelihood(cell), self.shares)
+        at = rounds[:, np.newaxis] % self._n_rounds
+        weights = self.law.given(worker * self._n_rounds + at)
         first, n = int(worker[0]), len(worker)
         u = np.stack([uniforms.of_workers(int(j), first, n) for j in rounds])
         place = (np.cumsum(weights, axis=-1) <= u[..., np.newaxis]).sum(axis=-1)
-        return np.asarray(self.paces[np.minimum(place, len(self.paces) - 1)])
+        pace = self.law.paces[np.minimum(place, _N_PACES - 1)]
+        return np.asarray(pace * self.of_rounds[at])
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
         """Return draws that are exceeded with probability 1 - ``u``."""
@@ -186,6 +211,10 @@ class Paces:
         beyond = lasted + self.quantile(u)
         drawn = self.quantile(below + u * (1 - below))
         return np.where(n_shorter == len(self.draws), beyond, drawn)
+
+
+def _normalised(weights: np.ndarray) -> np.ndarray:
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
 def _grid(n: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ def pace_laws(
 ) -> list[UpdateLaw]:
     """Return laws of independent updates at a pace that is drawn once a round.
 
-    Close paces stand for each other. That a pace lasts from round to round changes no
-    expectation.
+    Close paces stand for each other, and what workers of a round share is taken as its
+    mean. That a pace lasts from round to round changes no expectation.
 
     Parameters
     ----------
@@ -54,14 +54,15 @@ def _states(paces: Paces) -> list[tuple[float, float]]:
 
     The states are equal parts of the logarithms of the paces that there are.
     """
-    there = paces.shares > _NOTHING
-    shares, logs = paces.shares[there], np.log(paces.paces[there])
+    there = paces.law.shares > _NOTHING
+    shares, logs = paces.law.shares[there], np.log(paces.law.paces[there])
     step = max(float(np.ptp(logs)), _NOTHING) * (1 + 1e-9) / _MOST_STATES
     place = ((logs - logs.min()) / step).astype(np.int64)
     share = np.bincount(place, shares)
     time = np.bincount(place, shares * np.exp(-logs))
     known = share > 0
-    share, time = share[known] / share.sum(), time[known] / share[known]
+    shared = float((1 / paces.of_rounds).mean())
+    share, time = share[known] / share.sum(), shared * time[known] / share[known]
     return list(zip(share.tolist(), time.tolist(), strict=True))
 
 
