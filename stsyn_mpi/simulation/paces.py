@@ -11,8 +11,9 @@ draw (renewal theory). So n completed updates have the likelihood
 
     (p^n exp(-p T))^(1 / c^2),
 
-exact for exponential draws, and whatever ended the round: that it closed with the K-th
-worker says nothing of p but through n and T. The law of paces is the one of greatest
+exact for exponential draws, with n + (1 - c^2) / 2 in place of n where an update was
+cut (the mean of renewal theory), and whatever ended the round: that it closed with the
+K-th worker says nothing of p but through n and T. The law of paces is that of greatest
 likelihood among all laws on a grid (nonparametric maximum likelihood: Laird, J. Am.
 Stat. Assoc. 73, 1978; found by the EM algorithm), and the pace of a worker in a round
 is drawn from what that law becomes given its n and T there. What all workers of a
@@ -31,7 +32,7 @@ import numpy as np
 
 from stsyn_mpi.rng import KeyedUniforms
 
-_N_PACES, _N_STEPS, _MOST_CELLS = 61, 100, 1 << 14
+_N_PACES, _N_STEPS, _MOST_CELLS = 61, 200, 1 << 13
 _LEAST_PACE, _MOST_PACE = 1e-2, 1e2
 _LEAST_SQUARE, _MOST_SQUARE = 0.02, 100.0
 _LEAST_SHARE = 1e-12
@@ -168,7 +169,9 @@ class Paces:
         self._n_rounds = updates.n_rounds
         self.mean_s = updates.mean_s
         square, shape = updates.squared_variation(), (updates.n_workers, -1)
-        n = updates.total(updates.is_completed * 1.0)
+        # Of the update that was cut a regular one has come half of its way.
+        halfway = max(0.0, 1 - square) / 2
+        n = updates.total(np.where(updates.is_completed, 1.0, halfway))
         time = updates.total(updates.relative)
         # What all workers share is told by all of them, much better than by each.
         of_all = (n.reshape(shape).sum(axis=0), time.reshape(shape).sum(axis=0))
