@@ -44,8 +44,8 @@ _MEASURED = "as measured"
 _LEFT_OUT = {
     "speeds": "The law takes them as equally fast, for no factors were fitted.",
     "round": (
-        "The law takes them as independent: rounds that wait for many workers really "
-        "take longer than is predicted, perhaps several times as long."
+        "Rounds that wait for many workers really take longer than is predicted, "
+        "perhaps several times as long: the law takes updates as independent."
     ),
     "shared": (
         "The law takes workers as independent: rounds vary more than is predicted, and "
@@ -54,6 +54,7 @@ _LEFT_OUT = {
     "drift": "The law is the mean of what changed.",
 }
 """What it means for predictions that a test speaks and the law knows nothing of it."""
+_IN_A_REPLAY = ("round",)
 
 
 def read_run_request(
@@ -161,11 +162,20 @@ def _measured(
 
 
 def _warnings(run: Run, fit: RunFit) -> list[str]:
-    """Return what the run shows and the law does not have, a sentence or two each."""
+    """Return what the run shows and the law does not have, a few sentences each."""
     return [
-        f"Warning: {test.words} {_LEFT_OUT[test.name]}"
+        f"Warning: {test.words} {_LEFT_OUT[test.name]}{_remedy(run, test.name)}"
         for test in unmodelled(fit, find_violations(run))
     ]
+
+
+def _remedy(run: Run, name: str) -> str:
+    if name not in _IN_A_REPLAY or "," in str(run.path):
+        return ""
+    return (
+        f" In place of --from, -M {run.n_workers} --delay trace:file={run.path},"
+        "beyond=pace does not."
+    )
 
 
 def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
