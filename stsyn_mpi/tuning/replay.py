@@ -80,7 +80,7 @@ def replayed(
         return None
     if not found:
         return SimulatedLaw(delay, fit.update_laws, (told(fit), _FAR), ("speeds",))
-    why = (f"{abridged(test.words.rstrip('.'))}" for test in found)
+    why = (abridged(test.words.rstrip(".")) for test in found)
     words = (told(fit), *why, _CORRELATED)
     laws = _laws_of_paces(run, fit)
     return SimulatedLaw(f"{delay},beyond=pace", laws, words, (*_OF_PACES, "speeds"))
