@@ -173,8 +173,8 @@ def _remedy(run: Run, name: str) -> str:
     if name not in _IN_A_REPLAY or "," in str(run.path):
         return ""
     return (
-        f" In place of --from, -M {run.n_workers} --delay trace:file={run.path},"
-        "beyond=pace does not."
+        f" Rather say -M {run.n_workers} --delay trace:file={run.path},beyond=pace in "
+        "place of --from: that does not."
     )
 
 

@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.schemes import predict_scheme
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 
@@ -149,7 +151,7 @@ def test_in_k_async_waiting_for_others_is_no_communication(simulated, predict):
 SPELLS = "markov:mean=20ms,slow_rounds=4"
 
 
-def test_updates_that_hang_together_are_warned_of_first(simulated, predict, capsys):
+def test_updates_that_hang_together_are_warned_of_first(simulated, predict):
     path = simulated(SPELLS, strategy="stsyn:K=4,U=10", workers=8, rounds=200)
     first, *_ = predict(path)["from"]["notes"]
     assert first.startswith("Warning: ")
@@ -157,15 +159,13 @@ def test_updates_that_hang_together_are_warned_of_first(simulated, predict, caps
     assert "the law takes updates as independent" in first
     # What it names is near the truth.
     delay = first.split("--delay ")[1].split()[0]
-    seconds = {}
-    for law in (delay, SPELLS):
-        words = ["predict", "-M", "8", "-K", "8", "-U", "10", "--delay", law, "--json"]
-        assert run_command(words) == 0
-        found = json.loads(capsys.readouterr().out)["strategies"]["local-sgd"]
-        seconds[law] = found["round_time_s"]
-    assert seconds[delay] == pytest.approx(seconds[SPELLS], rel=0.25)
+    near, true = (
+        predict_scheme("local-sgd", worker_laws(law, 8), 8, 10).round_time_s
+        for law in (delay, SPELLS)
+    )
+    assert near == pytest.approx(true, rel=0.25)
     own = predict(path, "-K", 8)["strategies"]["local-sgd"]["round_time_s"]
-    assert own < 0.5 * seconds[SPELLS]
+    assert own < 0.5 * true
 
 
 def test_what_changes_over_the_run_is_warned_of(simulated, predict):
