@@ -59,7 +59,8 @@ def answer_json(answer: Answer) -> str:
 def print_answer(answer: Answer, console: Console) -> None:
     """Print the table of the schemes, what is assumed, and the table of the grid."""
     for line in _header(answer.request):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        style = "bold" if line.startswith("Warning") else None
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
     print_whole(console, "", _schemes_table(answer.theories))
     notes = [it for it in answer.theories if it.note]
     for it in notes:

@@ -9,6 +9,10 @@ What the record does not hold is drawn from what it holds:
 - The update that was in flight when the round closed is known to have lasted longer
   than it had by then: it is drawn among the completed ones that did. If none did, it
   takes the time it had lasted and a draw.
+
+So a worker that was slow in a round is slow for as long as the record goes. Asked for
+``beyond=pace``, what is not there goes on at the worker's pace in that round, see
+`stsyn_mpi.simulation.paces`.
 """
 
 from __future__ import annotations
@@ -21,17 +25,20 @@ import numpy as np
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.simulation.keys import KeyedLaw, Keys
+from stsyn_mpi.simulation.paces import Paces, Updates
 from stsyn_mpi.simulation.parameters import OneOf, RunFileName
+from stsyn_mpi.simulation.recorded import Pools, Spans
 from stsyn_mpi.spec import Spec
 
 FILE = RunFileName("file")
 PART = OneOf("part", default="total", allowed=("total", "injected", "work"))
-PARAMETERS = (FILE, PART)
+BEYOND = OneOf("beyond", default="worker", allowed=("worker", "pace"))
+PARAMETERS = (FILE, PART, BEYOND)
 _LONGEST_S = 1e12
 """Beyond it, no time that anything took: squares of such numbers overflow."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """The local updates of the closed rounds of a run, by worker, round and start.
 
@@ -57,6 +64,8 @@ class Record:
 
     def first_workers(self, n_workers: int) -> Record:
         """Return the record of the workers below ``n_workers``."""
+        if n_workers == self.n_workers:
+            return self
         n = int(np.searchsorted(self.worker, n_workers))
         columns = (
             self.worker,
@@ -123,51 +132,6 @@ def _check(path: Path, record: Record) -> None:
         raise InputError(f"trace {path} is damaged: an update time is no duration")
 
 
-class _Spans:
-    """Where the rows of a (worker, round) lie in a table sorted by it."""
-
-    def __init__(self, keys: np.ndarray) -> None:
-        self._keys, self._first, self._count = np.unique(
-            keys, return_index=True, return_counts=True
-        )
-
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return first row and count of rows for each key, of its shape."""
-        place = np.searchsorted(self._keys, keys)
-        place[place == len(self._keys)] = 0
-        if not len(self._keys):
-            return place, np.zeros_like(place)
-        count = np.where(self._keys[place] == keys, self._count[place], 0)
-        return self._first[place], count
-
-
-class _Pools:
-    """All completed durations of each worker, sorted: its empirical quantiles."""
-
-    def __init__(self, worker: np.ndarray, seconds: np.ndarray) -> None:
-        self._sorted = seconds[np.lexsort((seconds, worker))]
-        self.n = np.bincount(worker)
-        self._first = np.cumsum(self.n) - self.n
-
-    def quantile(
-        self, uniform: np.ndarray, worker: np.ndarray, n_shortest: np.ndarray
-    ) -> np.ndarray:
-        """Return quantiles (s) of all but the ``n_shortest`` of a worker's times."""
-        place = (uniform * (self.n[worker] - n_shortest)).astype(np.int64)
-        drawn: np.ndarray = self._sorted[self._first[worker] + n_shortest + place]
-        return drawn
-
-    def n_up_to(self, worker: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-        """Return how many times of each worker are at most ``seconds``."""
-        found = np.zeros(len(worker), dtype=np.int64)
-        ends = np.searchsorted(worker, np.arange(len(self.n) + 1))
-        for m, (first, n) in enumerate(zip(self._first, self.n, strict=True)):
-            rows = slice(ends[m], ends[m + 1])
-            own = self._sorted[first : first + n]
-            found[rows] = np.searchsorted(own, seconds[rows], side="right")
-        return found
-
-
 class TraceDelay(KeyedLaw):
     """Update times of a record.
 
@@ -179,6 +143,9 @@ class TraceDelay(KeyedLaw):
         Every worker of it has completed an update.
     part : str
         ``total``, ``injected`` or ``work``: which of the recorded times.
+    paces : Paces or None
+        Where what the record does not hold comes from; None draws it from all
+        completed updates of a worker.
 
     Attributes
     ----------
@@ -188,15 +155,19 @@ class TraceDelay(KeyedLaw):
         Those who completed every update in no time.
     """
 
-    def __init__(self, keys: Keys, record: Record, part: str) -> None:
+    def __init__(
+        self, keys: Keys, record: Record, part: str, paces: Paces | None = None
+    ) -> None:
         super().__init__(keys)
+        self._paces = paces
+        self._scaled = (-1, 0, 0, 0), np.empty((0, 0))
         seconds = _seconds(record, part)
         key = record.worker * record.n_rounds + record.round
         done, cut = record.is_completed, ~record.is_completed
         self._n_rounds = record.n_rounds
-        self._done_s, self._done = seconds[done], _Spans(key[done])
-        self._pools = _Pools(record.worker[done], self._done_s)
-        self._cut_s, self._cut = seconds[cut], _Spans(key[cut])
+        self._done_s, self._done = seconds[done], Spans(key[done])
+        self._pools = Pools(record.worker[done], self._done_s)
+        self._cut_s, self._cut = seconds[cut], Spans(key[cut])
         self._n_shorter = self._pools.n_up_to(record.worker[cut], self._cut_s)
         # A delay that was over when its update was cancelled is known in full.
         self._is_known = (record.work_s[cut] > 0) & (part == "injected")
@@ -218,21 +189,41 @@ class TraceDelay(KeyedLaw):
         worker = first_worker + np.arange(n_workers)
         rounds = (first_round + np.arange(n_rounds)) % self._n_rounds
         key = worker * self._n_rounds + rounds[:, np.newaxis]
-        none = np.zeros_like(worker)[:, np.newaxis]
-        delays = self._pools.quantile(uniforms, worker[:, np.newaxis], none)
+        scale = self._scale(first_round, n_rounds, worker)
+        if self._paces is None:
+            none = np.zeros_like(worker)[:, np.newaxis]
+            delays = self._pools.quantile(uniforms, worker[:, np.newaxis], none)
+        else:
+            delays = scale[:, :, np.newaxis] * self._paces.quantile(uniforms)
         first, count = self._done.find(key)
         update = first_update + np.arange(n_updates)
         is_recorded = update < count[:, :, np.newaxis]
         row = first[:, :, np.newaxis] + update
         delays[is_recorded] = self._done_s[row[is_recorded]]
-        self._outlast(delays, uniforms, worker, key, count - first_update)
+        self._outlast(delays, uniforms, worker, scale, key, count - first_update)
         return delays
+
+    def _scale(self, first_round: int, n_rounds: int, worker: np.ndarray) -> np.ndarray:
+        """Return the mean time of workers in rounds, s, (n_rounds, n_workers).
+
+        Of no use, and zero, where workers have no pace. Updates are drawn for one after
+        the other, so the last answer is kept.
+        """
+        if self._paces is None:
+            return np.zeros((n_rounds, len(worker)))
+        key = (first_round, n_rounds, int(worker[0]), len(worker))
+        if key != self._scaled[0]:
+            rounds = first_round + np.arange(n_rounds)
+            pace = self._paces.drawn(self.keys.uniforms, rounds, worker)
+            self._scaled = key, self._paces.mean_s[worker] / pace
+        return self._scaled[1]
 
     def _outlast(
         self,
         delays: np.ndarray,
         uniforms: np.ndarray,
         worker: np.ndarray,
+        scale: np.ndarray,
         key: np.ndarray,
         place: np.ndarray,
     ) -> None:
@@ -241,12 +232,22 @@ class TraceDelay(KeyedLaw):
         j, m = np.nonzero((n_cut > 0) & (place >= 0) & (place < delays.shape[2]))
         at = (j, m, place[j, m])
         row, worker = row[j, m], worker[m]
+        lasted = self._cut_s[row]
+        if self._paces is None:
+            drawn = self._longer(uniforms[at], worker, row)
+        else:
+            drawn = scale[j, m] * self._paces.longer(uniforms[at], lasted / scale[j, m])
+        delays[at] = np.where(self._is_known[row], lasted, drawn)
+
+    def _longer(
+        self, uniform: np.ndarray, worker: np.ndarray, row: np.ndarray
+    ) -> np.ndarray:
+        """Return draws of what took longer than the cancelled updates had, s."""
         n_shorter, lasted = self._n_shorter[row], self._cut_s[row]
         is_longest = n_shorter == self._pools.n[worker]
         n_shorter = np.where(is_longest, 0, n_shorter)
-        drawn = self._pools.quantile(uniforms[at], worker, n_shorter)
-        drawn = np.where(is_longest, lasted + drawn, drawn)
-        delays[at] = np.where(self._is_known[row], lasted, drawn)
+        drawn = self._pools.quantile(uniform, worker, n_shorter)
+        return np.where(is_longest, lasted + drawn, drawn)
 
 
 def _seconds(record: Record, part: str) -> np.ndarray:
@@ -275,4 +276,30 @@ def make_trace(spec: Spec, keys: Keys) -> TraceDelay:
     if not n_done.all():
         idle = int(np.argmin(n_done))
         raise InputError(f"trace {path}: worker {idle} completed no update")
-    return TraceDelay(keys, record, part)
+    paces = paces_of(record, part) if BEYOND.read(spec) == "pace" else None
+    return TraceDelay(keys, record, part, paces)
+
+
+@lru_cache(maxsize=1)
+def paces_of(record: Record, part: str) -> Paces:
+    """Return how fast the workers of a record were in its rounds.
+
+    Parameters
+    ----------
+    record : Record
+        Every worker of it has completed an update.
+    part : str
+        As for `TraceDelay`. A delay that was over when its update was cancelled is
+        known in full.
+    """
+    is_known = record.is_completed | ((part == "injected") & (record.work_s > 0))
+    return Paces(
+        Updates(
+            record.n_workers,
+            record.n_rounds,
+            record.worker,
+            record.round,
+            _seconds(record, part),
+            is_known,
+        )
+    )

@@ -29,10 +29,14 @@ class Advice:
         What the candidates were judged with.
     present : str
         The run's own candidate.
+    present_words : str
+        What to call it: with K and U adapted it is only what most rounds had.
     ranked : sequence of Ranked
         All that were tried, best first.
     round_s : dict
         Label to mean time of a round, virtual s.
+    own_round_s : float
+        Mean time of a round of the run by its own clock, s; NaN if it has none.
     notes : tuple of str
         What was left out, sentences without their full stop.
     """
@@ -44,8 +48,10 @@ class Advice:
     noise: Noise
     proxy: Proxy
     present: str
+    present_words: str
     ranked: Sequence[Ranked]
     round_s: Mapping[str, float]
+    own_round_s: float
     notes: tuple[str, ...]
 
     @property

@@ -15,6 +15,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.publish import cannot_write, publish, scratch_path
 from stsyn_mpi.study.entries import canonical_scheme
 from stsyn_mpi.tuning.advice import Advice
+from stsyn_mpi.tuning.candidates import ADAPT_OFF
 from stsyn_mpi.tuning.verdict import verdicts
 
 OPTION = "--apply"
@@ -41,10 +42,12 @@ def check_path(path: Path, *, force: bool) -> None:
 def applied(advice: Advice) -> TrainConfig:
     """Return the run's configuration with the scheme, K and U that are recommended.
 
-    A delay stays if it was injected into a real run; that of a simulated run is its
-    machine. With a target, the run ends there. Else its rounds become so many that it
-    is expected to take as long as it would have taken.
+    They stay as they are recommended: nothing is adapted. A delay stays if it was
+    injected into a real run; that of a simulated run is its machine. With a target, the
+    run ends there. Else its rounds become so many that it is expected to take as long
+    as it would have taken.
     """
+    target = advice.request.target
     best = advice.best.standing.candidate
     names = [option.name for option in fields(TrainConfig)]
     values = {
@@ -57,9 +60,11 @@ def applied(advice: Advice) -> TrainConfig:
         strategy=_without_sizes(best.label),
         wait_for=best.wait_for,
         target_updates=best.target_updates,
+        adapt=ADAPT_OFF,
         delay=kept.delay if advice.clock == "wall" else "none",
         rounds=_rounds(advice),
-        target_accuracy=advice.request.target or kept.target_accuracy,
+        target_accuracy=target or kept.target_accuracy,
+        eval_every=kept.eval_every if target is None else max(1, kept.eval_every),
     )
     # What was open and is filled in, such as the bound towards a target, stays open.
     changed.resolved(advice.machine.n_workers)
@@ -74,9 +79,8 @@ def _rounds(advice: Advice) -> int | None:
     rounds = advice.own.rounds
     if rounds is None or advice.request.target is not None:
         return None
-    own_s = advice.round_s.get(advice.present, math.nan)
     best_s = advice.round_s.get(advice.best.label, math.nan)
-    factor = own_s / best_s if best_s > 0 else math.nan
+    factor = advice.own_round_s / best_s if best_s > 0 else math.nan
     return max(1, math.ceil(rounds * factor)) if math.isfinite(factor) else rounds
 
 

@@ -13,6 +13,7 @@ from stsyn_mpi.strategies import WaitFor
 from stsyn_mpi.study.entries import canonical_scheme
 
 PAPER = "stsyn"
+ADAPT_OFF = "off"
 MOST_UPDATES = 10_000
 """U above this is not simulated."""
 NEVER_WAITS = ("k-async", "k-batch-async", "async", "fedbuff")

@@ -9,7 +9,13 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.strategies import Strategy, WaitFor, strategy_names
 from stsyn_mpi.study.entries import split_entries
-from stsyn_mpi.tuning.candidates import MOST_UPDATES, PAPER, Candidate, make_candidate
+from stsyn_mpi.tuning.candidates import (
+    ADAPT_OFF,
+    MOST_UPDATES,
+    PAPER,
+    Candidate,
+    make_candidate,
+)
 
 _UPDATES = (2, 5, 10, 20, 50)
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
@@ -88,7 +94,8 @@ def make_grid(wishes: Wishes, n_workers: int, mean_s: float) -> list[Candidate]:
     Raises
     ------
     InputError
-        If a scheme is unknown, no K fits M, or there are more than 2000.
+        If a scheme is unknown or adapts its K and U, no K fits M, or there are more
+        than 2000.
     """
     found: dict[str, Candidate] = {}
     for text in wishes.strategies or strategy_names():
@@ -108,6 +115,11 @@ def _of_scheme(
     text: str, wishes: Wishes, n_workers: int, mean_s: float
 ) -> Iterable[Candidate]:
     scheme = parse_scheme(text)
+    if scheme.adapt not in (None, ADAPT_OFF):
+        raise InputError(
+            f"--strategies {text!r}: candidates keep their K and U, and adapt="
+            f"{scheme.adapt} changes them: stsyn-mpi compare has it beside fixed ones"
+        )
     updates = wishes.target_updates or _UPDATES
     fits = scheme.kind.waits_for is not WaitFor.FASTEST
     workers = [

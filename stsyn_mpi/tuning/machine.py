@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
-from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND, RunFit, fit_run
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
+from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
@@ -17,15 +18,23 @@ from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.communication import Communication, communication_of
+from stsyn_mpi.tuning.replay import SimulatedLaw, replayed, told
 
 MOST_WORKERS = 10_000
-_SIMULATED = ("speeds", "round")
-"""Violations of one independent law for all that the fitted law has in it."""
+_FOLLOWS = {
+    "speeds": "workers are simulated as equally fast",
+    "round": (
+        "updates are simulated as independent, and what waits for many workers really "
+        "takes longer, perhaps several times as long"
+    ),
+    "shared": (
+        "workers are simulated as independent, and no choice of K avoids what slows "
+        "them all"
+    ),
+    "drift": "the law is the mean of what changed",
+}
+"""What a test that speaks means where the law that is simulated knows nothing of it."""
 _GIVEN_WORDS = "Update times are what --delay says"
-_REPLAYED_WORDS = (
-    "The run's own updates are replayed, as no law is near them: where rounds were cut "
-    "short long ones are too rare"
-)
 _FAR_WORDS = (
     "Warning: that is far off, and is simulated nevertheless: name another law with "
     "--delay"
@@ -48,6 +57,8 @@ class Machine:
         What messages cost.
     words : tuple of str
         Where all this comes from, sentences without their full stop.
+    unsimulated : tuple of str
+        Names of the tests whose finding in the run the delay does not have.
     """
 
     n_workers: int
@@ -55,6 +66,7 @@ class Machine:
     laws: Sequence[UpdateLaw]
     communication: Communication
     words: tuple[str, ...]
+    unsimulated: tuple[str, ...] = ()
 
     @property
     def mean_s(self) -> float:
@@ -91,31 +103,28 @@ def machine_of(
     communication = communication_of(run, network)
     if delay is not None:
         parse_virtual_delay(delay, 0, n)
-        laws: Sequence[UpdateLaw] = worker_laws(delay, n)
-        words = [f"{_GIVEN_WORDS}: {delay}"]
-    else:
-        delay, laws, words = _fitted(run, fit or fit_run(run))
-    words.append(communication.words)
-    return Machine(n, delay, laws, communication, tuple(words))
-
-
-def _fitted(run: Run, fit: RunFit) -> tuple[str, Sequence[UpdateLaw], list[str]]:
-    """Return the law of whole updates, and words on it and on what breaks it."""
+        given = (f"{_GIVEN_WORDS}: {delay}", communication.words)
+        return Machine(n, delay, worker_laws(delay, n), communication, given)
+    fit = fit or fit_run(run)
     _check_mean(run, fit)
-    words = [abridged(fit.words.replace(f" {USES_MEASURED}", "").rstrip("."))]
-    broken = [
-        f"Not simulated: {abridged(test.words.rstrip('.'))}"
-        for test in find_violations(run).tests
-        if test.is_violated and test.name not in _SIMULATED
-    ]
-    replayed = _replayed(run, fit)
-    if replayed is not None:
-        return replayed, fit.update_laws, [*words, _REPLAYED_WORDS, *broken]
-    words[0] += _quality(fit)
-    words += [_FAR_WORDS] if fit.uses_measured else []
+    broken = unmodelled(fit, find_violations(run))
+    law = replayed(run, fit, broken) or _fitted(run, fit)
+    left = [test for test in broken if test.name not in law.holds]
+    words = (*law.words, *map(_unsimulated_words, left), communication.words)
+    names = tuple(test.name for test in left)
+    return Machine(n, law.delay, law.laws, communication, words, names)
+
+
+def _unsimulated_words(test: ViolationTest) -> str:
+    return f"Warning: not simulated: {abridged(test.words)} Here {_FOLLOWS[test.name]}"
+
+
+def _fitted(run: Run, fit: RunFit) -> SimulatedLaw:
+    """Return the law of whole updates that fits best."""
+    words = [told(fit) + _quality(fit), *([_FAR_WORDS] if fit.uses_measured else [])]
     delay = _with_time_between(fit.delay, fit.between_s)
     parse_virtual_delay(delay, 0, run.n_workers)
-    return delay, worker_laws(delay, run.n_workers), [*words, *broken]
+    return SimulatedLaw(delay, worker_laws(delay, run.n_workers), tuple(words))
 
 
 def _check_mean(run: Run, fit: RunFit) -> None:
@@ -125,21 +134,6 @@ def _check_mean(run: Run, fit: RunFit) -> None:
             f"{run.path}: the law that fits its update times best ({name}) has no mean "
             "and cannot be simulated: name another, as in --delay lognormal:mean=20ms"
         )
-
-
-def _replayed(run: Run, fit: RunFit) -> str | None:
-    """Return the run as a law where no other is near its updates and it can be one.
-
-    Of a worker that draws once a round no more than the record holds can be replayed.
-    """
-    if not fit.uses_measured or fit.scope == PER_ROUND:
-        return None
-    delay = f"trace:file={run.path}"
-    try:
-        parse_virtual_delay(delay, 0, run.n_workers)
-    except InputError:
-        return None
-    return delay
 
 
 def _quality(fit: RunFit) -> str:

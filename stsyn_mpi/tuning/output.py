@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stsyn_mpi.spec import parse_duration
 from stsyn_mpi.study.progress import shown
+from stsyn_mpi.tuning.advice import Advice
 from stsyn_mpi.tuning.applying import check_path, write_config
 from stsyn_mpi.tuning.grid import read_wishes
 from stsyn_mpi.tuning.noise import read_noise
@@ -26,7 +27,7 @@ def advise(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Tune, write the configuration that is asked for, and print.
+    """Tune, print, and write the configuration that is asked for.
 
     Parameters
     ----------
@@ -42,23 +43,33 @@ def advise(
     Raises
     ------
     InputError, RunFailure
-        As `tune`; nothing is written then.
+        As `tune`; nothing is written then. Or, after the advice is printed, if the
+        configuration cannot be written.
     """
     request = read_request(run_file, options)
     if apply_path is not None:
         check_path(apply_path, force=force)
     with shown(Console(stderr=True)) as progress:
         advice = tune(request, progress)
-    if apply_path is not None:
-        write_config(apply_path, advice, force=force)
-    console = Console()
     if as_json:
-        written = None if apply_path is None else str(apply_path)
-        print(advice_json(advice, written))
+        _print_json(advice, apply_path, force=force)
         return
+    console = Console()
     print_advice(advice, console)
     if apply_path is not None:
+        write_config(apply_path, advice, force=force)
         console.print(f"wrote {apply_path}", markup=False, highlight=False)
+
+
+def _print_json(advice: Advice, apply_path: Path | None, *, force: bool) -> None:
+    """Print the advice, which says what was written; in any case, for it took long."""
+    written = None
+    try:
+        if apply_path is not None:
+            write_config(apply_path, advice, force=force)
+            written = str(apply_path)
+    finally:
+        print(advice_json(advice, written))
 
 
 def read_request(run_file: Path, options: Mapping[str, Any]) -> Request:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.study.progress import Progress
 from stsyn_mpi.tuning.advice import Advice
-from stsyn_mpi.tuning.candidates import (
-    MOST_UPDATES,
-    Candidate,
-    fitting,
-    make_candidate,
-)
+from stsyn_mpi.tuning.candidates import Candidate, fitting
 from stsyn_mpi.tuning.cautions import cautions
 from stsyn_mpi.tuning.grid import make_grid
 from stsyn_mpi.tuning.judging import judge
 from stsyn_mpi.tuning.machine import Machine, machine_of
 from stsyn_mpi.tuning.noise import Noise, measure_noise, said_noise
+from stsyn_mpi.tuning.present import present_of
 from stsyn_mpi.tuning.proxy import Proxy, config_of, proxy_of
 from stsyn_mpi.tuning.pruning import prune
 from stsyn_mpi.tuning.request import Request, check
@@ -51,10 +46,10 @@ def tune(request: Request, progress: Progress) -> Advice:
         machine = machine_of(run, request.delay, request.network)
         proxy = proxy_of(run, machine, request.data, request.model, request.seed)
         noise = _noise(request, run, proxy)
-    present = _present(request, own, proxy)
-    candidates, notes = _candidates(request, machine, proxy, noise, present)
+        present = present_of(run, own, proxy.common)
+    candidates, notes = _candidates(request, machine, proxy, noise, present.candidate)
     worth = Worth(noise.level)
-    found = judge(request, proxy.common, worth, candidates, present, progress)
+    found = judge(request, proxy.common, worth, candidates, present.candidate, progress)
     if found.ended_early:
         notes.append(f"The budget of {request.budget_s:g} s ended the trials early")
     tried = [it.standing.candidate for it in found.ranked]
@@ -66,28 +61,13 @@ def tune(request: Request, progress: Progress) -> Advice:
         machine,
         noise,
         proxy,
-        present.label,
+        present.candidate.label,
+        present.words,
         found.ranked,
         found.round_s,
+        present.round_s,
         tuple(notes),
     )
-
-
-def _present(request: Request, own: TrainConfig, proxy: Proxy) -> Candidate:
-    """Return the candidate that the run itself is.
-
-    Raises
-    ------
-    InputError
-        If it is none, as in a file that somebody has changed.
-    """
-    m, u = proxy.common.workers or 0, own.target_updates
-    present = make_candidate(own.strategy, m, own.wait_for, u)
-    _, refused = fitting([present], proxy.common)
-    if refused or present.target_updates > MOST_UPDATES:
-        why = refused[0] if refused else f"U is above {MOST_UPDATES:,}"
-        raise InputError(f"{request.path}: its own configuration does not fit: {why}")
-    return present
 
 
 def _noise(request: Request, run: Run, proxy: Proxy) -> Noise:

@@ -11,18 +11,32 @@ from stsyn_mpi.tuning.ranking import Ranked, Ratio
 TRACE = "trace"
 """Law that is the same for every seed."""
 _MOST_NAMES = 6
+_SHOWN = {
+    "speeds": "workers that differ in speed",
+    "round": "slow updates of a worker that follow each other",
+    "shared": "slowness that workers share",
+    "drift": "times that change over the run",
+}
+"""What the tests of assumptions find, by their names."""
 
 
 def verdicts(advice: Advice) -> list[str]:
     """Return what is recommended, and how it compares: sentences."""
-    return [_recommended(advice), *_equals(advice), _of_the_run(advice)]
+    return [
+        _recommended(advice),
+        *_beware(advice),
+        *_equals(advice),
+        _of_the_run(advice),
+    ]
 
 
 def _recommended(advice: Advice) -> str:
     best = advice.best
     rival = rival_of(advice)
     if best.is_paper:
-        return f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}."
+        said = f"Use {best.label}{_before_others(rival)}{_but(advice, rival)}"
+        is_compared = rival is not None and rival.to_best.is_known
+        return f"{said}{_of_trace(advice) if is_compared else ''}."
     if rival is None:
         return f"Use {best.label}; no STSyn choice was tried."
     if not rival.has_arrived:
@@ -37,9 +51,14 @@ def _recommended(advice: Advice) -> str:
         return f"{said}: whether that is chance, more --budget may tell."
     if but := _but(advice, rival):
         return f"{said}{but}."
-    if parse_spec(advice.machine.delay).name == TRACE:
-        return f"{said}; what chance there is in the trace is not in that."
+    if chance := _of_trace(advice):
+        return f"{said}{chance}."
     return f"{said}: use it."
+
+
+def _of_trace(advice: Advice) -> str:
+    is_trace = parse_spec(advice.machine.delay).name == TRACE
+    return "; what chance there is in the trace is not in that" if is_trace else ""
 
 
 def rival_of(advice: Advice) -> Ranked | None:
@@ -84,6 +103,18 @@ def _before_others(rival: Ranked | None) -> str:
     )
 
 
+def _beware(advice: Advice) -> list[str]:
+    """Return what the run shows and no trial had, which may change who is best."""
+    found = [_SHOWN[name] for name in advice.machine.unsimulated]
+    if not found:
+        return []
+    more = f"{', '.join(found[:-1])} and " if found[1:] else ""
+    return [
+        f"Beware: the run shows {more}{found[-1]}, and the trials do not: ratios may "
+        "be wrong, and another choice may be best."
+    ]
+
+
 def _equals(advice: Advice) -> list[str]:
     names = [it.label for it in advice.ranked[1:] if it.to_best.is_noise]
     if not names:
@@ -95,7 +126,7 @@ def _equals(advice: Advice) -> list[str]:
 
 def _of_the_run(advice: Advice) -> str:
     own = advice.find(advice.present)
-    name = f"This run's {advice.present}"
+    name = advice.present_words
     if own is None:
         return f"{name} was not tried: the budget ended before."
     if own is advice.best:

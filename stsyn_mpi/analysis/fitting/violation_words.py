@@ -13,7 +13,8 @@ FOLLOWS = {
     "round": (
         "A slow update is followed by slow ones: waiting for all workers costs more, "
         "and STSyn gains more, than predict says of independent updates. Fit and "
-        "predict with scope=per-round, or replay the run as a trace."
+        "predict with scope=per-round, or replay the run as a trace "
+        "with beyond=pace."
     ),
     "shared": (
         "What slows all at once, such as a file system or a network, no choice of K "

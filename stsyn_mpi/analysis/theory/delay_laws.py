@@ -14,6 +14,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.theory.kaplan_meier import kaplan_meier
 from stsyn_mpi.analysis.theory.lattice_law import LatticeLaw, law_of_quantiles
+from stsyn_mpi.analysis.theory.pace_laws import means_alike, pace_laws
 from stsyn_mpi.analysis.theory.update_laws import (
     GammaLaw,
     MixtureLaw,
@@ -26,7 +27,7 @@ from stsyn_mpi.simulation import distributions as d
 from stsyn_mpi.simulation.delays import DelayLaw, KeyedDelay, parse_delay
 from stsyn_mpi.simulation.keys import read_factors
 from stsyn_mpi.simulation.markov import MarkovDelay
-from stsyn_mpi.simulation.trace import FILE, PART, Record, read_record
+from stsyn_mpi.simulation.trace import BEYOND, FILE, PART, Record, paces_of, read_record
 from stsyn_mpi.spec import Spec, parse_spec
 
 _SHORTEST_S, _LONGEST_S = 1e-12, 1e12
@@ -167,6 +168,9 @@ def _laws_of_trace(
 ) -> list[UpdateLaw]:
     record = read_record(FILE.read(spec)).first_workers(len(factors))
     part = PART.read(spec)
+    if BEYOND.read(spec) == "pace":
+        paces = paces_of(record, part)
+        return pace_laws(paces, means_alike(paces.mean_s * np.array(factors)), work)
     return [
         _law_of_record(record, worker, part, factors[worker], work[worker])
         for worker in range(len(factors))

@@ -11,6 +11,7 @@ from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.fednova import FedNova
 from stsyn_mpi.strategies.terms import WaitFor
 
 IN_CYCLES = ("async", "fedbuff", "k-batch-async")
@@ -101,17 +102,41 @@ def _is_cycle(kind: type[Strategy]) -> bool:
     return kind.name in (*IN_CYCLES, _K_ASYNC)
 
 
-def measured_words(run: Run, rounds: RegularRounds, name: str) -> str:
-    """Return what rounds of the run came to, a sentence beside predictions."""
-    k, u = rounds.wait_for, rounds.target_updates
-    time_s = float(np.diff(run["wall_s"], prepend=0.0)[rounds.regular].mean())
-    done = float(run["updates_done"][rounds.regular].mean()) / run.n_workers
+def measured_words(
+    run: Run, rounds: RegularRounds, kind: type[Strategy], target_updates: int
+) -> str:
+    """Return what rounds of the run came to, a sentence beside predictions.
+
+    Parameters
+    ----------
+    run, rounds, kind
+        The run, the rounds that count, and its scheme.
+    target_updates : int
+        U.
+    """
+    chosen = _rounds_of_any_u(run, rounds) if kind is FedNova else rounds.regular
+    time_s = float(np.diff(run["wall_s"], prepend=0.0)[chosen].mean())
+    done = float(run["updates_done"][chosen].mean()) / run.n_workers
     if not (0 < time_s < np.inf):
         return ""
+    sizes = f"K={rounds.wait_for}, U={target_updates}"
+    mostly = "adapted, mostly " if run.config.get("adapt", "off") != "off" else ""
     return (
-        f"The run itself ({name}, K={k}, U={u}): rounds of {time_words(time_s)}, "
-        f"{done:.3g} updates of a worker."
+        f"The run itself ({kind.name}, {mostly}{sizes}): rounds of "
+        f"{time_words(time_s)}, {done:.3g} updates of a worker."
     )
+
+
+def _rounds_of_any_u(run: Run, rounds: RegularRounds) -> np.ndarray:
+    """Return the rounds of one K in which nobody hung or was lost, bool (n_rounds,).
+
+    A round of FedNova records the largest U that it drew: rounds with the most common
+    one are longer than others.
+    """
+    chosen = (run["n_hung"] <= 0) & (run["n_lost"] <= 0)
+    chosen &= run["wait_for"] == rounds.wait_for
+    chosen[: run.clock == "wall"] = False
+    return np.asarray(chosen)
 
 
 def _idle_s(run: Run, rounds: RegularRounds, *, only_last: bool) -> np.ndarray:

@@ -9,6 +9,8 @@ import numpy as np
 
 from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
+from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
+from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.communication_cost import parse_cost
 from stsyn_mpi.analysis.theory.request import (
     Origin,
@@ -39,6 +41,20 @@ _OF_RUN = (
     ("--compute", "compute", "the law of the update times"),
 )
 _MEASURED = "as measured"
+_LEFT_OUT = {
+    "speeds": "The law takes them as equally fast, for no factors were fitted.",
+    "round": (
+        "Rounds that wait for many workers really take longer than is predicted, "
+        "perhaps several times as long: the law takes updates as independent."
+    ),
+    "shared": (
+        "The law takes workers as independent: rounds vary more than is predicted, and "
+        "a small K saves less."
+    ),
+    "drift": "The law is the mean of what changed.",
+}
+"""What it means for predictions that a test speaks and the law knows nothing of it."""
+_IN_A_REPLAY = ("round",)
 
 
 def read_run_request(
@@ -125,10 +141,11 @@ def _measured(
         kind = scheme.kind
         rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
         cost = comm if comm is not None else measured_cost(run, rounds, kind)
+        warnings = _warnings(run, fit)
     except InputError as error:
         raise _NoPredictionError(str(error)) from error
-    own = {"target_updates": _target_updates(run, rounds, scheme)}
-    notes = [fit.words]
+    u = _target_updates(run, rounds, scheme)
+    own, notes = {"target_updates": u}, [*warnings, fit.words]
     if kind.waits_for in (WaitFor.FASTEST, WaitFor.ALL):
         own["wait_for"] = rounds.wait_for
     elif wait_for is None:
@@ -140,8 +157,25 @@ def _measured(
         )
     if comm is None:
         notes.append(_uneven_note(run, rounds, kind))
-    notes.append(measured_words(run, rounds, kind.name))
+    notes.append(measured_words(run, rounds, kind, u))
     return fit, own, cost, tuple(filter(None, notes))
+
+
+def _warnings(run: Run, fit: RunFit) -> list[str]:
+    """Return what the run shows and the law does not have, a few sentences each."""
+    return [
+        f"Warning: {test.words} {_LEFT_OUT[test.name]}{_remedy(run, test.name)}"
+        for test in unmodelled(fit, find_violations(run))
+    ]
+
+
+def _remedy(run: Run, name: str) -> str:
+    if name not in _IN_A_REPLAY or "," in str(run.path):
+        return ""
+    return (
+        f" Rather say -M {run.n_workers} --delay trace:file={run.path},beyond=pace in "
+        "place of --from: that does not."
+    )
 
 
 def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:

@@ -263,6 +263,11 @@ class MixtureLaw(UpdateLaw):
         """Expected time of an update, s."""
         return sum(share * law.mean for share, law in self.parts)
 
+    @property
+    def accuracy(self) -> float:  # type: ignore[override]
+        """Absolute error of F_n that is to be expected."""
+        return max(law.accuracy for _, law in self.parts)
+
     def completed(self, n: int, t: np.ndarray) -> np.ndarray:
         """Return the mean of the parts' F_n(t)."""
         return np.asarray(sum(p * law.completed(n, t) for p, law in self.parts))

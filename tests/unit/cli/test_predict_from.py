@@ -6,6 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.schemes import predict_scheme
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 
@@ -144,6 +146,62 @@ def test_k_that_counts_uploads_may_exceed_the_workers(simulated, predict, strate
 def test_in_k_async_waiting_for_others_is_no_communication(simulated, predict):
     path = simulated(strategy="k-async:K=5", rounds=200, network="constant:cost=4ms")
     assert predict(path)["comm"] == "4ms"
+
+
+SPELLS = "markov:mean=20ms,slow_rounds=4"
+
+
+def test_updates_that_hang_together_are_warned_of_first(simulated, predict):
+    path = simulated(SPELLS, strategy="stsyn:K=4,U=10", workers=8, rounds=200)
+    first, *_ = predict(path)["from"]["notes"]
+    assert first.startswith("Warning: ")
+    assert "correlation" in first
+    assert "the law takes updates as independent" in first
+    # What it names is near the truth.
+    delay = first.split("--delay ")[1].split()[0]
+    near, true = (
+        predict_scheme("local-sgd", worker_laws(law, 8), 8, 10).round_time_s
+        for law in (delay, SPELLS)
+    )
+    assert near == pytest.approx(true, rel=0.25)
+    own = predict(path, "-K", 8)["strategies"]["local-sgd"]["round_time_s"]
+    assert own < 0.5 * true
+
+
+def test_what_changes_over_the_run_is_warned_of(simulated, predict):
+    path = simulated(workers=8, rounds=60)
+    assert not any("Warning" in note for note in predict(path)["from"]["notes"])
+    with h5py.File(path, "r+") as file:
+        is_late = file["updates/round"][:] >= 30
+        file["updates/injected_s"][:] *= np.where(is_late, 2.0, 1.0)
+    first, *_ = predict(path)["from"]["notes"]
+    assert first.startswith("Warning: Updates became")
+    assert first.endswith("The law is the mean of what changed.")
+
+
+def test_factors_and_a_draw_a_round_are_in_the_law_and_no_warning(simulated, predict):
+    path = simulated("gamma:mean=20ms,shape=4,scope=per-round,factors=15*1/5*3")
+    notes = predict(path)["from"]["notes"]
+    assert not any("Warning" in note for note in notes)
+
+
+def test_rounds_of_fednova_are_of_the_u_that_it_draws_around(simulated, predict):
+    path = simulated(strategy="fednova", target_updates=10, workers=8, rounds=60)
+    with h5py.File(path, "r") as file:
+        time_s = file["wall_s"][-1] / 60
+        assert len(np.unique(file["target_updates"][:])) > 1
+    *_, note = predict(path)["from"]["notes"]
+    assert f"(fednova, K=8, U=10): rounds of {1e3 * time_s:.3g} ms" in note
+
+
+def test_k_and_u_of_an_adapted_run_are_those_of_most_rounds(simulated, predict):
+    options = {"workers": 8, "model": "softmax", "timing_only": False}
+    network = "constant:cost=100ms"
+    path = simulated(strategy="stsyn:adapt=u,K=4,U=1", network=network, **options)
+    found = predict(path)
+    assert found["target_updates"] > 1
+    sizes = f"K=4, U={found['target_updates']}"
+    assert f"(stsyn, adapted, mostly {sizes})" in found["from"]["notes"][-1]
 
 
 def test_u_of_fednova_is_not_the_largest_that_was_drawn(simulated, predict):

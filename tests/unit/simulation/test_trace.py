@@ -96,6 +96,25 @@ def test_every_update_is_the_recorded_one_or_drawn_by_the_rule(path, part):
         assert law.draw_updates(m, j, 2, 4).tolist() == rule[j][m][2:6]
 
 
+@pytest.mark.parametrize("part", SHARES)
+def test_beyond_the_record_draws_at_a_pace_are_functions_of_their_keys(path, part):
+    plain = law_of(path, more=f",part={part}").draw_rounds(0, 12, 3, 9)
+    law = law_of(path, more=f",part={part},beyond=pace")
+    found = law.draw_rounds(0, 12, 3, 9)
+    for m, j in np.ndindex(3, 12):
+        times, cut = TABLE.get((m, j % 3), ([], None))
+        n = len(times)
+        assert found[j, m, :n].tolist() == plain[j, m, :n].tolist()
+        if cut is not None:
+            lasted = SHARES[part] * cut
+            is_known = part == "injected"
+            assert found[j, m, n] == lasted if is_known else found[j, m, n] > lasted
+        assert [law.draw(m, j, i) for i in range(9)] == found[j, m].tolist()
+    assert law.draw_rounds(7, 2, 2, 3).tolist() == found[7:9, :2, :3].tolist()
+    assert (found > 0).all()
+    assert (found[3:6] != found[:3]).any()
+
+
 def test_the_whole_time_is_replayed_unless_told_otherwise(path):
     assert law_of(path).draw(1, 2, 2) == 30
     assert law_of(path).scope == "per-update"
@@ -174,7 +193,11 @@ def test_a_file_is_read_once_until_it_changes(path, monkeypatch):
     [
         ("", 4, "run.h5 has 3 workers, the run has 4$"),
         (",part=injectd", 3, "part of 'trace' 'injectd': .*did you mean 'injected'"),
-        (",mean=1s", 3, "'trace' has no parameter 'mean': it takes file, part, factor"),
+        (
+            ",mean=1s",
+            3,
+            "no parameter 'mean': it takes file, part, beyond, factor",
+        ),
         (",scope=per-round", 3, "'trace' has no parameter 'scope'"),
         (",factors=1/2", 3, "3 workers, got 2"),
     ],

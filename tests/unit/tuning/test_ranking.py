@@ -126,14 +126,34 @@ def test_differences_under_a_trace_are_no_reason_by_themselves():
     assert "chance there is in the trace is not in that" in first
 
 
-def said_of(*candidates, delay="exponential:mean=1s"):
-    """Return the first sentence on candidates with these costs."""
+def test_that_a_trace_has_its_chance_is_said_of_stsyn_too():
+    costs = ("stsyn", [1.0, 1.0]), ("k-sync", [2.0, 2.0])
+    assert "chance" not in said_of(*costs)
+    first = said_of(*costs, delay="trace:file=a.h5")
+    assert first.startswith("Use stsyn")
+    assert "chance there is in the trace is not in that" in first
+
+
+def test_what_no_trial_had_follows_the_recommendation_at_once():
+    costs = ("k-sync", [1.0, 1.0]), ("stsyn", [2.0, 2.0])
+    assert "Beware" not in said_of(*costs, n=1)
+    second = said_of(*costs, n=1, unsimulated=("speeds", "round", "drift"))
+    assert second.startswith(
+        "Beware: the run shows workers that differ in speed, slow updates of a worker "
+        "that follow each other and times that change over the run, and the trials do "
+        "not"
+    )
+
+
+def said_of(*candidates, delay="exponential:mean=1s", unsimulated=(), n=0):
+    """Return a sentence on candidates with these costs, the first or another."""
     ranked = rank([standing(label, costs) for label, costs in candidates])
     advice = SimpleNamespace(
         best=ranked[0],
-        machine=SimpleNamespace(delay=delay),
+        machine=SimpleNamespace(delay=delay, unsimulated=unsimulated),
         ranked=ranked,
         present=ranked[0].label,
+        present_words="This run",
         find=lambda label: ranked[0],
     )
-    return verdicts(advice)[0]
+    return verdicts(advice)[n]

@@ -1,0 +1,120 @@
+"""What a run shows and the law that is simulated does not have is said, or replayed."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
+from stsyn_mpi.analysis.fitting.run_fit import fit_run
+from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
+from stsyn_mpi.analysis.fitting.violations import NAMES, Violations
+from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.tuning.machine import machine_of
+
+pytestmark = pytest.mark.timeout(120)
+SPELLS = "markov:mean=20ms,slow_rounds=4"
+FEW = ("--strategies", "stsyn,local-sgd", "-K", "4,8", "-U", "10", "--seeds", "2")
+
+
+@pytest.fixture
+def tune(capsys):
+    def run(path, *options):
+        words = ["tune", str(path), *FEW, "--noise", "inf", *options, "--json"]
+        assert run_command(words) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def in_spells(simulated):
+    return simulated("spells", delay=SPELLS, rounds=200)
+
+
+def violated(*names):
+    tests = [ViolationTest(n, 9.0, 0.0, n in names, 2.0, f"{n}.") for n in NAMES]
+    return Violations(tuple(tests), "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        ({}, ("speeds", "round", "shared", "drift")),
+        ({"scope": "per-round"}, ("speeds", "shared", "drift")),
+        ({"worker_factors": (1.0,) * 7 + (2.0,)}, ("round", "shared", "drift")),
+    ],
+)
+def test_what_a_law_has_follows_from_the_fit_alone(free, changes, left):
+    with open_run(free) as run:
+        fit = replace(fit_run(run), **changes)
+    assert tuple(t.name for t in unmodelled(fit, violated(*NAMES))) == left
+    assert unmodelled(fit, violated()) == ()
+
+
+def ratio_of(advice, label):
+    found = next(c for c in advice["candidates"] if c["strategy"] == label)
+    return found["to_best"]["ratio"]
+
+
+def test_where_a_worker_is_slow_in_spells_the_run_is_replayed_at_its_paces(
+    tune, in_spells
+):
+    """And what waits for all is as far behind as under the law that the run had."""
+    found, true = tune(in_spells), tune(in_spells, "--delay", SPELLS)
+    assert found["delay"] == f"trace:file={in_spells},beyond=pace"
+    slow = ratio_of(found, "local-sgd:U=10")
+    assert slow > 3
+    assert slow == pytest.approx(ratio_of(true, "local-sgd:U=10"), rel=0.4)
+    said = " ".join(found["assumptions"])
+    assert "in the next one, too: correlation" in said
+    assert "goes on at its pace there" in said
+    assert "chance there is in the trace is not in that" in found["verdict"][0]
+    assert not any("Beware" in line for line in found["verdict"])
+
+
+def test_what_cannot_be_replayed_is_named_in_the_verdict(tune, in_spells, tmp_path):
+    """A comma in the name of a file cannot be given."""
+    path = tmp_path / "a,b.h5"
+    shutil.copy(in_spells, path)
+    advice = tune(path)
+    assert not advice["delay"].startswith("trace")
+    beware = advice["verdict"][1]
+    assert beware.startswith("Beware: the run shows slow updates of a worker that")
+    said = [line for line in advice["assumptions"] if "not simulated" in line]
+    assert any("simulated as independent" in line for line in said)
+
+
+def test_what_changes_over_the_run_is_named(tune, free, tmp_path):
+    path = tmp_path / "late.h5"
+    shutil.copy(free, path)
+    with h5py.File(path, "r+") as file:
+        is_late = file["updates/round"][:] >= 30
+        file["updates/injected_s"][:] *= np.where(is_late, 2.0, 1.0)
+    advice = tune(path)
+    assert "times that change over the run" in advice["verdict"][1]
+    said = [line for line in advice["assumptions"] if "not simulated" in line]
+    assert any("Updates became" in line for line in said)
+
+
+def test_speeds_that_no_factors_were_fitted_to_are_named(simulated):
+    path = simulated("unequal", delay="exponential:mean=20ms,factors=7*1/2")
+    with open_run(path) as run:
+        fit = fit_run(run)
+        assert machine_of(run, fit=fit).unsimulated == ()
+        equal = replace(fit, worker_factors=(1.0,) * 8, delay="exponential:mean=20ms")
+        machine = machine_of(run, fit=equal)
+    assert machine.unsimulated == ("speeds",)
+    said = " ".join(machine.words)
+    assert "Workers differ in speed by up to" in said
+    assert "simulated as equally fast" in said
+
+
+def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(tune, free):
+    advice = tune(free)
+    assert not any("Beware" in line for line in advice["verdict"])
+    assert not any("Warning" in line for line in advice["assumptions"])
