@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from stsyn_mpi.analysis.theory.drawn_cycles import draw_cycles
 from stsyn_mpi.analysis.theory.order_statistics import Crowd
 from stsyn_mpi.analysis.theory.rounds import Round
 from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory, Terms
@@ -61,16 +62,32 @@ def never_waits(terms: Terms) -> SchemeTheory:
     """Return the theory of schemes in which nobody ever waits.
 
     Worker m uploads every U mean_m + C seconds in the long run (renewal theorem).
+    Where uploads are a Poisson process, each is of a worker with its share of the rate.
+    Else rounds are drawn for what goes beyond the mean of their times.
     """
     k, n, u = terms.wait_for, terms.crowd.n_workers, terms.target_updates
-    crowd, cost = terms.crowd, terms.cost
-    uploads = n * crowd.average(lambda law: 1 / (u * law.mean + cost.mean_s))
-    is_poisson = _is_exponential(crowd) and u == 1 and cost.is_free
-    sd = math.sqrt(k) / uploads if is_poisson else None
-    one = 1.0 if k == 1 else None
+    crowd, cost, name = terms.crowd, terms.cost, terms.strategy
     if cost.upload_s:
         return terms.unknown(_QUEUE)
-    return SchemeTheory(terms.strategy, k / uploads, sd, k * u / n, one, u * uploads)
+    rate = upload_rate(terms)
+    if _is_exponential(crowd) and u == 1 and cost.is_free:
+        share = crowd.average(lambda law: 1 - (1 - 1 / (law.mean * rate)) ** k)
+        sd = math.sqrt(k) / rate
+        return SchemeTheory(name, k / rate, sd, k * u / n, n * share, u * rate)
+    drawn = draw_cycles(crowd, k, u, cost.mean_s)
+    if drawn is None:
+        one = 1.0 if k == 1 else None
+        return SchemeTheory(name, k / rate, None, k * u / n, one, u * rate)
+    sd, uploaders = drawn.time_sd_s, drawn.uploaders
+    note = f"deviation and uploaders of {drawn.n_rounds:,} drawn rounds"
+    return SchemeTheory(name, k / rate, sd, k * u / n, uploaders, u * rate, note)
+
+
+def upload_rate(terms: Terms) -> float:
+    """Return the uploads of all workers a second in the long run."""
+    u, cost_s = terms.target_updates, terms.cost.mean_s
+    rate = terms.crowd.average(lambda law: 1 / (u * law.mean + cost_s))
+    return terms.crowd.n_workers * rate
 
 
 def _is_exponential(crowd: Crowd) -> bool:

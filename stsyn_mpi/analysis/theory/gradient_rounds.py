@@ -105,10 +105,17 @@ class GradientRound:
         The workers.
     n_updates : int
         K.
+
+    Attributes
+    ----------
+    crowd : Crowd
+        The workers.
+    wait_for : int
+        K.
     """
 
     def __init__(self, crowd: Crowd, n_updates: int) -> None:
-        self._crowd, self._k = crowd, n_updates
+        self.crowd, self.wait_for = crowd, n_updates
         laws = crowd.laws
         self._rates = [
             1 / law.mean
@@ -118,23 +125,26 @@ class GradientRound:
         self._is_poisson = len(self._rates) == len(laws)
 
     @cached_property
-    def _tau(self) -> KthUpdate:
-        return KthUpdate(self._crowd, self._k)
+    def tau(self) -> KthUpdate:
+        """The K-th update."""
+        return KthUpdate(self.crowd, self.wait_for)
 
     @property
     def _rate(self) -> float:
-        counts = self._crowd.counts
+        counts = self.crowd.counts
         return math.fsum(c * r for c, r in zip(counts, self._rates, strict=True))
 
     @property
     def time_s(self) -> float:
         """E tau, s."""
-        return self._k / self._rate if self._is_poisson else self._tau.mean
+        return self.wait_for / self._rate if self._is_poisson else self.tau.mean
 
     @property
     def time_sd_s(self) -> float:
         """Standard deviation of tau, s."""
-        return math.sqrt(self._k) / self._rate if self._is_poisson else self._tau.sd
+        return (
+            math.sqrt(self.wait_for) / self._rate if self._is_poisson else self.tau.sd
+        )
 
     @cached_property
     def n_used(self) -> float:
@@ -143,16 +153,16 @@ class GradientRound:
         Worker m completes its n-th by then if the others have by S_n at most K - n
         before it: P(N_m >= n) = E F_n(tau'), tau' their (K - n + 1)-th update.
         """
-        if not any(len(law.atoms(1)) for law in self._crowd.laws):
-            return float(self._k)
-        counts = self._crowd.counts
+        if not any(len(law.atoms(1)) for law in self.crowd.laws):
+            return float(self.wait_for)
+        counts = self.crowd.counts
         return math.fsum(c * self._used_of(g) for g, c in enumerate(counts))
 
     def _used_of(self, group: int) -> float:
         total, share, n = 0.0, 1.0, 0
-        while n < self._k and share > _ACCURACY:
+        while n < self.wait_for and share > _ACCURACY:
             n += 1
-            share = self._share_with(n, group)
+            share = self.share_with(n, group)
             total += share
         return total
 
@@ -163,15 +173,20 @@ class GradientRound:
         For exponential updates each of the K is of worker m with its share of the
         rate.
         """
-        counts = self._crowd.counts
-        return math.fsum(c * self._share_with(1, g) for g, c in enumerate(counts))
+        counts = self.crowd.counts
+        return math.fsum(c * self.share_with(1, g) for g, c in enumerate(counts))
 
-    def _share_with(self, n: int, group: int) -> float:
-        """Return P(N_m >= n) of a worker of a group."""
-        if self._crowd.n_workers == 1:
+    def share_with(self, n: int, group: int, after_s: float = 0.0) -> float:
+        """Return P(N_m >= n) of a worker of a group by ``after_s`` (s) after tau.
+
+        With ``after_s`` for n = 1 alone.
+        """
+        if self.crowd.n_workers == 1:
             return 1.0
         if self._is_poisson and n == 1:
-            return 1 - (1 - self._rates[group] / self._rate) ** self._k
-        law = self._crowd.laws[group]
-        others = KthUpdate(self._crowd.without(group), self._k - n + 1)
-        return others.expect(lambda t: law.completed(n, t))
+            rate = self._rates[group]
+            later = math.exp(-rate * after_s)
+            return 1 - (1 - rate / self._rate) ** self.wait_for * later
+        law = self.crowd.laws[group]
+        others = KthUpdate(self.crowd.without(group), self.wait_for - n + 1)
+        return others.expect(lambda t: law.completed(n, t + after_s))

@@ -101,7 +101,7 @@ class Moment(ABC):
 
         What ``g`` grows by beyond the last point is left out, see ``tail_s``.
         """
-        t, mass = self._points
+        t, mass = self.points
         values, has_mass = g(t), mass > _LEAST_TAIL
         if np.isinf(values[has_mass]).any():
             return math.inf
@@ -110,7 +110,7 @@ class Moment(ABC):
     @cached_property
     def mean(self) -> float:
         """E tau, s."""
-        t, mass = self._points
+        t, mass = self.points
         return float(t @ mass) + self.tail_s
 
     @cached_property
@@ -122,7 +122,7 @@ class Moment(ABC):
     @cached_property
     def sd(self) -> float:
         """Standard deviation of tau, s; infinite where there is none."""
-        t, mass = self._points
+        t, mass = self.points
         end, beyond, power = self._tail
         if power <= _NO_VARIANCE:
             return math.inf
@@ -133,7 +133,7 @@ class Moment(ABC):
         return math.sqrt(max(0.0, variance))
 
     @cached_property
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
         """Times (s) and the probabilities that stand for them, which add up to 1."""
         t, values = self._panels
         jumps = np.diff(values[:, 0], prepend=0.0)

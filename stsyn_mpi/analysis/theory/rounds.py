@@ -107,26 +107,33 @@ class Round:
         K, from 1 to M, and U, at least 1.
     goes_on : bool
         Whether a worker that has its U goes on (STSyn) or stops (k-fastest).
+
+    Attributes
+    ----------
+    crowd : Crowd
+        The workers, few kinds in place of many where those stand for them.
+    tau : Arrival
+        The K-th arrival.
     """
 
     def __init__(
         self, crowd: Crowd, wait_for: int, target_updates: int, *, goes_on: bool = True
     ) -> None:
         self.crowd, self.goes_on = condensed(crowd, target_updates), goes_on
-        self._k, self._u = wait_for, target_updates
-        self._tau = kth_arrival(self.crowd, wait_for, target_updates)
+        self.wait_for, self.target_updates = wait_for, target_updates
+        self.tau = kth_arrival(self.crowd, wait_for, target_updates)
         self._is_condensed = self.crowd is not crowd
         self._others: dict[tuple[int, int], Arrival] = {}
 
     @property
     def time_s(self) -> float:
         """E tau, s."""
-        return self._tau.mean
+        return self.tau.mean
 
     @property
     def time_sd_s(self) -> float:
         """Standard deviation of tau, s; infinite where there is none."""
-        return self._tau.sd
+        return self.tau.sd
 
     @cached_property
     def group_updates(self) -> tuple[float, ...]:
@@ -141,43 +148,24 @@ class Round:
     @property
     def mean_updates(self) -> float:
         """Ubar, the expected updates of a worker: the mean of E N_m over all M."""
-        return self._total(self.group_updates) / self.crowd.n_workers
+        return self.total(self.group_updates) / self.crowd.n_workers
 
     @property
     def n_uploaders(self) -> float:
         """E |S|, the expected number of workers with at least one update."""
-        return self._total(self.group_upload)
+        return self.total(self.group_upload)
 
-    @cached_property
-    def n_uploaders_sd(self) -> float:
-        """Standard deviation of |S|.
+    def share_with(self, n: int, group: int = 0, after_s: float = 0.0) -> float:
+        """Return P(N_m >= n) of a worker of a group: the law of N_m.
 
-        Where all workers are alike, two of them both have no update with probability
-        E (1 - F_1(tau*))^2, tau* the K-th smallest time of the other M - 2. Where
-        they differ they are taken as independent, which underestimates it. No fewer
-        than K and no more than M do have one: if no other number is expected, it is
-        none other.
+        For n <= U also where it works on for ``after_s`` (s) after tau.
         """
-        n, mean = self.crowd.n_workers, self.n_uploaders
-        if min(mean - self._k, n - mean) < _ROUNDING * n:
-            return 0.0
-        absent = [1 - p for p in self.group_upload]
-        alone = self._total([q * (1 - q) for q in absent])
-        if len(absent) > 1 or n < 2:
-            return math.sqrt(max(0.0, alone))
-        (law,) = self.crowd.laws
-        others = kth_arrival(self.crowd.without(0, 2), self._k, self._u)
-        both = others.expect(lambda t: (1 - _completed(law, 1, t)) ** 2)
-        return math.sqrt(max(0.0, alone + n * (n - 1) * (both - absent[0] ** 2)))
-
-    def share_with(self, n: int, group: int = 0) -> float:
-        """Return P(N_m >= n) of a worker of a group: the law of N_m."""
         law = self.crowd.laws[group]
-        if n > self._u and not self.goes_on:
+        if n > self.target_updates and not self.goes_on:
             return 0.0
-        wait_for = self._k if n <= self._u else self._k - 1
+        wait_for = self.wait_for if n <= self.target_updates else self.wait_for - 1
         return math.fsum(
-            weight * others.expect(lambda t: _completed(law, n, t))
+            weight * others.expect(lambda t: _completed(law, n, t + after_s))
             for weight, others in self._others_of(group, wait_for)
         )
 
@@ -197,17 +185,26 @@ class Round:
         arrivals = [self._left_out(int(kind), wait_for) for kind in kinds]
         return list(zip(weights, arrivals, strict=True))
 
+    def first_updates(self, group: int, after_s: float = 0.0) -> float:
+        """Return how many of its U updates a worker is expected to do.
+
+        Until ``after_s`` (s) after tau: S_n <= S_U, so S_n <= tau + after_s if and
+        only if S_n <= tau' + after_s.
+        """
+        law, u = self.crowd.laws[group], self.target_updates
+        return self._of_others(group, self.wait_for).expect(
+            lambda t: _by_then(lambda t: law.among_first(u, t), u, t + after_s)
+        )
+
     def _updates_of(self, group: int) -> float:
         law = self.crowd.laws[group]
         if self.goes_on and isinstance(law, GammaLaw) and law.is_exponential:
             return self.time_s / law.mean
-        some = self._of_others(group, self._k).expect(
-            lambda t: _by_then(lambda t: law.among_first(self._u, t), self._u, t)
-        )
-        if not self.goes_on or self._k == 1:
+        some = self.first_updates(group)
+        if not self.goes_on or self.wait_for == 1:
             return some
-        others = self._of_others(group, self._k - 1)
-        more = others.expect(lambda t: law.expected(t, self._u))
+        others = self._of_others(group, self.wait_for - 1)
+        more = others.expect(lambda t: law.expected(t, self.target_updates))
         return some + more + others.tail_s / law.mean
 
     def _of_others(self, group: int, wait_for: int) -> Arrival:
@@ -226,14 +223,13 @@ class Round:
         key = (group, wait_for)
         if key not in self._others:
             others = self.crowd.without(group)
-            self._others[key] = kth_arrival(others, wait_for, self._u)
+            self._others[key] = kth_arrival(others, wait_for, self.target_updates)
         return self._others[key]
 
-    def _total(self, of_groups: Sequence[float]) -> float:
-        return math.fsum(
-            count * value
-            for count, value in zip(self.crowd.counts, of_groups, strict=True)
-        )
+    def total(self, of_groups: Sequence[float]) -> float:
+        """Return the sum over all workers of what holds of each of a group."""
+        counts = zip(self.crowd.counts, of_groups, strict=True)
+        return math.fsum(count * value for count, value in counts)
 
 
 def _lagrange(nodes: np.ndarray, x: float) -> list[float]:

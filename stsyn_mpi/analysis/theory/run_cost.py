@@ -155,11 +155,20 @@ def _beside_computing_s(
     run: Run, rounds: RegularRounds, kind: type[Strategy]
 ) -> np.ndarray:
     """Return what of each round is not the K-th's way to its target, s."""
-    find = _kth_gradient_s if kind.waits_for is WaitFor.COUNT else _kth_target_s
-    kth_s = find(run, rounds)
+    kth_s = kth_ready_s(run, rounds, kind)
     computing_s = np.where(np.isfinite(kth_s), kth_s, run["kth_arrival_s"])
     seconds = np.diff(run["wall_s"], prepend=0.0) - computing_s
     return np.asarray(seconds[rounds.regular])
+
+
+def kth_ready_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> np.ndarray:
+    """Return when the K-th was ready by the workers' clocks, s (n_rounds,).
+
+    The K-th worker with its U updates, or the K-th update where K counts those; not
+    finite where unknown.
+    """
+    find = _kth_gradient_s if kind.waits_for is WaitFor.COUNT else _kth_target_s
+    return find(run, rounds)
 
 
 def _kth_target_s(run: Run, rounds: RegularRounds) -> np.ndarray:

@@ -9,7 +9,7 @@ from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost
 from stsyn_mpi.analysis.theory.order_statistics import Crowd
 from stsyn_mpi.schemes import Scheme
 
-_UPLOADS_AT_ONCE = ("stsyn", "k-batch-sync", "rennala")
+UPLOADS_AT_ONCE = ("stsyn", "k-batch-sync", "rennala")
 """Schemes whose uploads all begin when the round closes."""
 
 
@@ -95,7 +95,7 @@ class Terms:
         """
         mean, used, uploaders = counts
         cost = self.cost
-        if cost.upload_s and self.scheme.kind.name not in _UPLOADS_AT_ONCE:
+        if cost.upload_s and self.scheme.kind.name not in UPLOADS_AT_ONCE:
             return self.unknown("its uploads queue while others still work")
         time_s = tau[0] + cost.mean_s + cost.upload_s * (uploaders or 0.0)
         sd = None if tau[1] is None or cost.upload_s else math.hypot(tau[1], cost.sd_s)

@@ -45,6 +45,11 @@ _INFINITE = (
     "updates close to no time are so frequent that their expected number is infinite"
 )
 
+UNKNOWN = MappingProxyType(
+    {"flanp": "who takes part follows from measured speeds and the loss"}
+)
+"""Why nothing is known of some schemes."""
+
 
 def predict_scheme(
     strategy: str,
@@ -107,16 +112,26 @@ def _local_sgd(terms: Terms) -> SchemeTheory:
 
 def _fednova(terms: Terms) -> SchemeTheory:
     n, u = terms.crowd.n_workers, terms.target_updates
-    most = int(terms.scheme.values["spread"] * u + 1e-9)
+    tau = fednova_arrival(terms)
+    counts = (float(u), float(n * u), float(n))
+    return terms.theory((tau.mean, tau.sd), counts)
+
+
+def fednova_spread(terms: Terms) -> int:
+    """Return d, by which the numbers of FedNova differ from U at most."""
+    return int(terms.scheme.values["spread"] * terms.target_updates + 1e-9)
+
+
+def fednova_arrival(terms: Terms) -> Arrival:
+    """Return the moment at which all workers of FedNova are done."""
+    u, most = terms.target_updates, fednova_spread(terms)
     numbers = range(u - most, u + most + 1)
-    tau = Arrival(
+    return Arrival(
         terms.crowd,
-        n,
+        terms.crowd.n_workers,
         lambda law, t: np.mean([law.completed(m, t) for m in numbers], axis=0),
         lambda law: np.concatenate([law.atoms(m) for m in numbers]),
     )
-    counts = (float(u), float(n * u), float(n))
-    return terms.theory((tau.mean, tau.sd), counts)
 
 
 def _gradients(terms: Terms) -> SchemeTheory:
@@ -126,8 +141,8 @@ def _gradients(terms: Terms) -> SchemeTheory:
     return terms.theory((it.time_s, it.time_sd_s), counts)
 
 
-def _flanp(terms: Terms) -> SchemeTheory:
-    return terms.unknown("who takes part follows from measured speeds and the loss")
+def _unknown(terms: Terms) -> SchemeTheory:
+    return terms.unknown(UNKNOWN[terms.scheme.kind.name])
 
 
 _RULES: Mapping[str, Callable[[Terms], SchemeTheory]] = MappingProxyType(
@@ -145,7 +160,7 @@ _RULES: Mapping[str, Callable[[Terms], SchemeTheory]] = MappingProxyType(
         "k-batch-async": never_waits,
         "async": never_waits,
         "fedbuff": never_waits,
-        "flanp": _flanp,
+        "flanp": _unknown,
     }
 )
 PREDICTED = tuple(_RULES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ _NEGLIGIBLE = 1e-15
 _MANY_MEANS = 400.0
 _TERMS, _NODES, _SPAN = 128, 24, 8.0
 _LEAST_POWER = 1.001
+
+DrawUpdates = Callable[[int, np.ndarray], np.ndarray]
+"""From a number n and indices of rounds to the next n update times of each, s."""
 
 
 class UpdateLaw(ABC):
@@ -42,6 +45,10 @@ class UpdateLaw(ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return times of single updates, s, float64 (size,)."""
+
+    def draw_rounds(self, rng: np.random.Generator, n_rounds: int) -> DrawUpdates:
+        """Return what draws the updates of a worker in each of several rounds."""
+        return lambda n, rows: self.draw(rng, n * len(rows)).reshape(len(rows), n)
 
     def among_first(self, n: int, t: np.ndarray) -> np.ndarray:
         """Return how many of the first n updates are expected to be done by ``t`` (s).
@@ -245,6 +252,11 @@ class PerRoundLaw(UpdateLaw):
         """Return draws."""
         return self.one.draw(rng, size)
 
+    def draw_rounds(self, rng: np.random.Generator, n_rounds: int) -> DrawUpdates:
+        """Return what repeats one draw a round."""
+        drawn = self.one.draw(rng, n_rounds)
+        return lambda n, rows: np.repeat(drawn[rows, np.newaxis], n, axis=1)
+
 
 @dataclass(frozen=True, eq=False)
 class MixtureLaw(UpdateLaw):
@@ -285,3 +297,18 @@ class MixtureLaw(UpdateLaw):
         shares, laws = zip(*self.parts, strict=True)
         drawn = np.stack([law.draw(rng, size) for law in laws])
         return drawn[rng.choice(len(laws), size, p=shares), np.arange(size)]
+
+    def draw_rounds(self, rng: np.random.Generator, n_rounds: int) -> DrawUpdates:
+        """Return what draws from one of the laws in each round."""
+        shares, laws = zip(*self.parts, strict=True)
+        part = rng.choice(len(laws), n_rounds, p=shares)
+        draws = [law.draw_rounds(rng, n_rounds) for law in laws]
+
+        def draw(n: int, rows: np.ndarray) -> np.ndarray:
+            times = np.empty((len(rows), n))
+            for index, of_part in enumerate(draws):
+                own = part[rows] == index
+                times[own] = of_part(n, rows[own])
+            return times
+
+        return draw

@@ -154,24 +154,6 @@ def test_slow_spells_are_a_mixture():
     assert_within((updates >= 1).sum(axis=1), it.n_uploaders, "uploaders")
 
 
-@pytest.mark.parametrize("sizes", [(8, 5, 2), (8, 2, 3), (8, 7, 2), (3, 2, 2)])
-def test_uploaders_vary_as_in_drawn_rounds(sizes):
-    _, updates = drawn_rounds("exponential:mean=1", *sizes, 0.0, 60)
-    uploaders = (updates >= 1).sum(axis=1)
-    sd = round_of("exponential:mean=1", *sizes).n_uploaders_sd
-    assert_within((uploaders - uploaders.mean()) ** 2, sd**2, "variance")
-
-
-@pytest.mark.parametrize("sizes", [(8, 1, 1), (8, 2, 1), (8, 8, 3)])
-@pytest.mark.parametrize(
-    "delay", ["exponential:mean=1", "pareto:mean=1", "gamma:mean=1,factors=7*1/3"]
-)
-def test_a_number_of_uploaders_that_is_certain_does_not_vary(delay, sizes):
-    it = round_of(delay, *sizes)
-    assert it.n_uploaders == pytest.approx(sizes[1], abs=1e-6)
-    assert it.n_uploaders_sd == 0.0
-
-
 def test_whoever_stops_at_the_target_has_no_more():
     tau, updates = drawn_rounds("exponential:mean=1", 6, 3, 4, 0.0, 80)
     laws = worker_laws("exponential:mean=1", 6)
