@@ -11,7 +11,7 @@ from stsyn_mpi.analysis.theory.round_counts import counts_of_gradients, counts_o
 from stsyn_mpi.analysis.theory.rounds import Round, crowd_of
 from stsyn_mpi.simulation.delays import parse_delay
 
-N_ROUNDS = 3000
+N_ROUNDS = 2000
 ROUNDS = (
     ("exponential:mean=1", 5, 2),
     ("exponential:mean=1", 2, 3),
@@ -19,13 +19,13 @@ ROUNDS = (
     ("exponential:mean=1", 1, 1),
     ("gamma:mean=1,factors=4*1/4*3", 3, 4),
     ("bimodal:mean=1", 3, 4),
-    ("gamma:mean=1,shape=3,scope=per-round", 5, 2),
-    ("markov:mean=1,slow_rounds=1.11", 3, 3),
+    ("gamma:mean=1,shape=9,scope=per-round", 5, 2),
+    ("markov:mean=1,slow_rounds=1.1112", 3, 3),
     ("constant:mean=1,factors=4*1/4*1.7", 3, 4),
 )
 
 
-def drawn_ends(delay, n_updates=60):
+def drawn_ends(delay, n_updates=50):
     """Return the times at which updates end, shape (rounds, 8 workers, updates)."""
     law = parse_delay(delay, 5, 8)
     return np.cumsum(law.draw_rounds(0, N_ROUNDS, 8, n_updates), axis=2)
