@@ -21,10 +21,11 @@ from stsyn_mpi.analysis.theory.panels import distinct, integration_rule, resolve
 from stsyn_mpi.analysis.theory.poisson_binomial import at_least
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 
+MOST_REPRESENTATIVES = 12
 _FIRST_RATIO = 4.0
 _MOST_ATOMS = 4000
 _RESOLVED = 1e-11
-_LEAST_TAIL = 1e-14
+_LEAST_TAIL, _OF_INVERSION = 1e-14, 2e-11
 _NO_VARIANCE = 2.02
 """The tail of a law decays with a power at least this, or it has no variance."""
 SHORTEST_S, LONGEST_S = 1e-200, 1e200
@@ -56,7 +57,9 @@ class Crowd:
     @property
     def accuracy(self) -> float:
         """Error of a distribution function that is to be expected."""
-        return self.n_workers * max(law.accuracy for law in self.laws)
+        error = self.n_workers * max(law.accuracy for law in self.laws)
+        is_whole = all(count == int(count) for count in self.counts)
+        return error if is_whole else max(error, _OF_INVERSION)
 
     def without(self, group: int, n: int = 1) -> Crowd:
         """Return the crowd without ``n`` workers of a group."""
@@ -68,6 +71,18 @@ class Crowd:
         """Return the mean over the workers of what ``of`` says of a law."""
         values = [c * of(law) for c, law in zip(self.counts, self.laws, strict=True)]
         return math.fsum(values) / self.n_workers
+
+
+def representative(group: int, n_groups: int) -> int:
+    """Return the group that stands for one of many when a worker is left out.
+
+    A dozen are enough: leaving out one worker of a crowd or its neighbour makes little
+    difference.
+    """
+    if n_groups <= MOST_REPRESENTATIVES:
+        return group
+    part = group * MOST_REPRESENTATIVES // n_groups
+    return (2 * part + 1) * n_groups // (2 * MOST_REPRESENTATIVES)
 
 
 class Moment(ABC):
@@ -90,6 +105,10 @@ class Moment(ABC):
 
         And whether it lies nowhere else.
         """
+
+    def kinks(self) -> np.ndarray:
+        """Return times (s) at which the distribution function may have an edge."""
+        return np.empty(0)
 
     @property
     def scale_s(self) -> float:
@@ -162,7 +181,8 @@ class Moment(ABC):
             t = atoms[::-every][::-1, np.newaxis] * (1 + 1e-12)
             return t, self.distribution(t.ravel()).reshape(t.shape)
         low, high = self._support()
-        inside = atoms[(atoms > low) & (atoms < high)]
+        known = distinct(np.concatenate([atoms, self.kinks()]))
+        inside = known[(known > low) & (known < high)]
         n = math.ceil(math.log(high / low, _FIRST_RATIO))
         edges = np.union1d(np.geomspace(low, high, n + 1), inside)
         resolved = max(_RESOLVED, 1e3 * self.accuracy)
@@ -192,6 +212,8 @@ class Arrival(Moment):
         Law and times (s) to the probability that a worker of that law has arrived.
     atoms : callable
         Law to the times (s) at which that probability jumps.
+    kinks : callable or None
+        Law to the times (s) at which it has an edge.
     """
 
     def __init__(
@@ -200,9 +222,10 @@ class Arrival(Moment):
         wait_for: int,
         arrived: Callable[[UpdateLaw, np.ndarray], np.ndarray],
         atoms: Callable[[UpdateLaw], np.ndarray],
+        kinks: Callable[[UpdateLaw], np.ndarray] | None = None,
     ) -> None:
         self._crowd, self._k = crowd, wait_for
-        self._arrived, self._atoms = arrived, atoms
+        self._arrived, self._atoms, self._kinks = arrived, atoms, kinks
 
     @property
     def accuracy(self) -> float:  # type: ignore[override]
@@ -238,6 +261,12 @@ class Arrival(Moment):
         """Return the jumps of all workers."""
         own = [np.asarray(self._atoms(law)) for law in self._crowd.laws]
         return distinct(np.concatenate(own)), all(map(len, own))
+
+    def kinks(self) -> np.ndarray:
+        """Return the edges of all workers."""
+        if self._kinks is None:
+            return np.empty(0)
+        return np.concatenate([self._kinks(law) for law in self._crowd.laws])
 
 
 def _chernoff(k: int, expected: float) -> float:

@@ -17,7 +17,9 @@ import numpy as np
 from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 
 _NODES = 6
-_WIDEST, _NARROWEST = 0.5, 0.02
+_WIDTH, _WIDEST, _NARROWEST = 1.2, 0.5, 0.02
+_SMOOTH = 8
+_STRAIGHT = 1e-9
 
 
 def few_kinds(
@@ -30,29 +32,58 @@ def few_kinds(
     laws : sequence of UpdateLaw
         One of each worker.
     target_updates : int
-        U: F_U changes over a stretch of 1 / sqrt(U) of the logarithm.
+        U: F_U changes over a stretch of c / sqrt(U) of the logarithm, c an update's
+        standard deviation over its mean.
 
     Returns
     -------
     laws, counts
-        In the order of their means. None where the laws differ by more than a scale.
+        In the order of their means. None where the laws differ by more than a factor,
+        or begin too abruptly.
     """
-    first = laws[0]
-    if not isinstance(first, GammaLaw):
+    line = line_of(laws)
+    if line is None:
         return None
-    own = [law for law in laws if isinstance(law, GammaLaw)]
-    kept = (first.shape, first.shift)
-    if len(own) < len(laws) or any((law.shape, law.shift) != kept for law in own):
+    first, slope, logs = line
+    if len(first.kinks(target_updates)):
         return None
-    logs = np.sort(np.log([law.scale for law in own]))
-    width = 1.2 / math.sqrt(target_updates * first.shape)
+    spread = first.scale * math.sqrt(first.shape) / first.mean
+    width = _WIDTH * spread / math.sqrt(target_updates)
+    if first.shift:
+        # The edge where such a law begins is the sharper the smaller U is.
+        width *= min(1.0, target_updates / _SMOOTH)
     width = min(_WIDEST, max(_NARROWEST, width))
     bins = np.floor((logs - logs[0]) / width)
     parts = np.split(logs, np.flatnonzero(np.diff(bins)) + 1)
     rules = [gauss_rule(part, _NODES) for part in parts]
     scales = np.exp(np.concatenate([nodes for nodes, _ in rules]))
     counts = np.concatenate([weights for _, weights in rules])
-    return [replace(first, scale=float(s)) for s in scales], counts.tolist()
+    shifts = first.shift + slope * (scales - first.scale)
+    kinds = [
+        replace(first, scale=float(s), shift=max(0.0, float(c)))
+        for s, c in zip(scales, shifts, strict=True)
+    ]
+    return list(kinds), counts.tolist()
+
+
+def line_of(laws: Sequence[UpdateLaw]) -> tuple[GammaLaw, float, np.ndarray] | None:
+    """Return one of gamma laws that differ by a factor, and the logarithms of scales.
+
+    Their constants are a straight line over their scales, of the slope returned: that
+    of the delay is multiplied by the factor, too, that of the work is not.
+    """
+    own = [law for law in laws if isinstance(law, GammaLaw)]
+    if len(own) < len(laws) or any(law.shape != own[0].shape for law in own):
+        return None
+    scales = np.array([law.scale for law in own])
+    shifts = np.array([law.shift for law in own])
+    least, most = int(scales.argmin()), int(scales.argmax())
+    span = scales[most] - scales[least]
+    slope = (shifts[most] - shifts[least]) / span if span else 0.0
+    expected = shifts[least] + slope * (scales - scales[least])
+    if np.abs(shifts - expected).max() > _STRAIGHT * (scales + shifts).max():
+        return None
+    return own[least], float(slope), np.sort(np.log(scales))
 
 
 def gauss_rule(points: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,3 +120,29 @@ def _recurrence(x: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
         beside[k] = np.linalg.norm(following)
         before, now = now, following / beside[k]
     return diagonal, beside
+
+
+def interpolation(logs: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return places among points, and the weights of values there at all points.
+
+    Parameters
+    ----------
+    logs : numpy.ndarray
+        Rising points, float64 (n_points,).
+    n : int
+        Places wanted: those next to the Chebyshev points of the whole stretch.
+
+    Returns
+    -------
+    places, weights : numpy.ndarray
+        int64 (k,), k <= n, and float64 (n_points, k), of the polynomial through them.
+    """
+    angles = np.pi * np.arange(n) / (n - 1)
+    wanted = logs[0] + (logs[-1] - logs[0]) * (1 - np.cos(angles)) / 2
+    places = np.unique(np.abs(logs[:, np.newaxis] - wanted).argmin(axis=0))
+    nodes = logs[places]
+    weights = np.empty((len(logs), len(nodes)))
+    for i, node in enumerate(nodes):
+        rest = np.delete(nodes, i)
+        weights[:, i] = np.prod((logs[:, np.newaxis] - rest) / (node - rest), axis=1)
+    return places, weights

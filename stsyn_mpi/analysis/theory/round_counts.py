@@ -77,7 +77,8 @@ def _uploaders_of_round(
     has_ties = any(len(law.atoms(1)) for law in crowd.laws)
     if not it.goes_on or (u == 1 and not after_s and not has_ties):
         return Expectation(float(k), 0.0)
-    absent = [1 - it.share_with(1, g, after_s) for g in range(len(crowd.laws))]
+    shares = it.of_groups(lambda group: it.share_with(1, group, after_s))
+    absent = [1 - share for share in shares]
     if len(absent) == 1 and crowd.n_workers > 1:
         others = kth_arrival(crowd.without(0, 2), k, u)
         return _uploaders(crowd, absent, _both_absent(crowd, others, after_s))
@@ -135,9 +136,8 @@ def _updates_after(it: Round, after_s: float) -> float:
     """Return the updates of all workers from tau to ``after_s`` (s) after it."""
     if it.goes_on:
         return _growth(it.crowd, it.tau, after_s)
-    groups = range(len(it.crowd.laws))
-    more = [it.first_updates(g, after_s) - it.group_updates[g] for g in groups]
-    return max(0.0, it.total(more))
+    later = it.of_groups(lambda group: it.first_updates(group, after_s))
+    return max(0.0, it.total(later) - it.total(it.group_updates))
 
 
 def _slack(crowd: Crowd) -> float:

@@ -38,15 +38,13 @@ from functools import cached_property
 
 import numpy as np
 
-from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd
-from stsyn_mpi.analysis.theory.quadrature import few_kinds
+from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd, representative
+from stsyn_mpi.analysis.theory.quadrature import few_kinds, interpolation, line_of
 from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
 
 _MOST_LAWS, _ALIKE = 200, 0.01
-_MOST_REPRESENTATIVES = 12
-_INTERPOLATED = 6
-_ROUNDING = 1e-8
-"""Of an expected number, by worker."""
+_FEW = 12
+_NODES = 7
 
 
 def crowd_of(laws: Sequence[UpdateLaw]) -> Crowd:
@@ -93,6 +91,7 @@ def kth_arrival(crowd: Crowd, wait_for: int, target_updates: int) -> Arrival:
         wait_for,
         lambda law, t: law.completed(target_updates, t),
         lambda law: law.atoms(target_updates),
+        lambda law: law.kinks(target_updates),
     )
 
 
@@ -122,7 +121,6 @@ class Round:
         self.crowd, self.goes_on = condensed(crowd, target_updates), goes_on
         self.wait_for, self.target_updates = wait_for, target_updates
         self.tau = kth_arrival(self.crowd, wait_for, target_updates)
-        self._is_condensed = self.crowd is not crowd
         self._others: dict[tuple[int, int], Arrival] = {}
 
     @property
@@ -138,12 +136,12 @@ class Round:
     @cached_property
     def group_updates(self) -> tuple[float, ...]:
         """E N_m of a worker of each group; infinite where the sum diverges."""
-        return tuple(self._updates_of(g) for g in range(len(self.crowd.laws)))
+        return self.of_groups(self._updates_of)
 
     @cached_property
     def group_upload(self) -> tuple[float, ...]:
         """P(N_m >= 1) of a worker of each group."""
-        return tuple(self.share_with(1, g) for g in range(len(self.crowd.laws)))
+        return self.of_groups(lambda group: self.share_with(1, group))
 
     @property
     def mean_updates(self) -> float:
@@ -164,26 +162,29 @@ class Round:
         if n > self.target_updates and not self.goes_on:
             return 0.0
         wait_for = self.wait_for if n <= self.target_updates else self.wait_for - 1
-        return math.fsum(
-            weight * others.expect(lambda t: _completed(law, n, t + after_s))
-            for weight, others in self._others_of(group, wait_for)
-        )
+        others = self._of_others(group, wait_for)
+        return others.expect(lambda t: _completed(law, n, t + after_s))
 
-    def _others_of(self, group: int, wait_for: int) -> list[tuple[float, Arrival]]:
-        """Return moments of the K-th arrival of all but one worker, and their weights.
+    def of_groups(self, of: Callable[[int], float]) -> tuple[float, ...]:
+        """Return what ``of`` says of each group.
 
-        Of a crowd of few kinds in place of many, six kinds are left out in turn: in
-        the logarithm of the mean of who is left out, all is smooth, and little.
+        Of many that differ by a factor alone it is asked for some, between which it is
+        smooth in the logarithm of the factor.
         """
-        if not self._is_condensed:
-            return [(1.0, self._of_others(group, wait_for))]
-        logs = np.log([law.mean for law in self.crowd.laws])
-        angles = np.pi * np.arange(_INTERPOLATED) / (_INTERPOLATED - 1)
-        wanted = logs[0] + (logs[-1] - logs[0]) * (1 - np.cos(angles)) / 2
-        kinds = np.unique(np.abs(logs[:, np.newaxis] - wanted).argmin(axis=0))
-        weights = _lagrange(logs[kinds], logs[group])
-        arrivals = [self._left_out(int(kind), wait_for) for kind in kinds]
-        return list(zip(weights, arrivals, strict=True))
+        if self._logs is None:
+            return tuple(of(group) for group in range(len(self.crowd.laws)))
+        places, weights = interpolation(self._logs, _NODES)
+        values = np.array([of(int(place)) for place in places])
+        return tuple((weights @ values).tolist())
+
+    @cached_property
+    def _logs(self) -> np.ndarray | None:
+        """The logarithms of the factors of many groups that differ by those alone."""
+        laws, u = self.crowd.laws, self.target_updates
+        if len(laws) <= _FEW or any(len(law.kinks(u)) for law in laws):
+            return None
+        line = line_of(self.crowd.laws)
+        return None if line is None else line[2]
 
     def first_updates(self, group: int, after_s: float = 0.0) -> float:
         """Return how many of its U updates a worker is expected to do.
@@ -213,10 +214,8 @@ class Round:
         Of many groups a dozen stand for the rest: leaving out one worker of a crowd
         or its neighbour makes little difference.
         """
-        n_groups = len(self.crowd.laws)
-        if n_groups > _MOST_REPRESENTATIVES:
-            part = group * _MOST_REPRESENTATIVES // n_groups
-            group = (2 * part + 1) * n_groups // (2 * _MOST_REPRESENTATIVES)
+        if self._logs is None:
+            group = representative(group, len(self.crowd.laws))
         return self._left_out(group, wait_for)
 
     def _left_out(self, group: int, wait_for: int) -> Arrival:
@@ -230,15 +229,6 @@ class Round:
         """Return the sum over all workers of what holds of each of a group."""
         counts = zip(self.crowd.counts, of_groups, strict=True)
         return math.fsum(count * value for count, value in counts)
-
-
-def _lagrange(nodes: np.ndarray, x: float) -> list[float]:
-    """Return the weights of values at nodes in the polynomial through them at x."""
-    others = [np.delete(nodes, i) for i in range(len(nodes))]
-    return [
-        float(np.prod((x - rest) / (node - rest)))
-        for node, rest in zip(nodes, others, strict=True)
-    ]
 
 
 def _completed(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:

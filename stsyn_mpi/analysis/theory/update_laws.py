@@ -19,6 +19,7 @@ _NEGLIGIBLE = 1e-15
 _MANY_MEANS = 400.0
 _TERMS, _NODES, _SPAN = 128, 24, 8.0
 _LEAST_POWER = 1.001
+_SMOOTH = 4.0
 
 DrawUpdates = Callable[[int, np.ndarray], np.ndarray]
 """From a number n and indices of rounds to the next n update times of each, s."""
@@ -90,6 +91,10 @@ class UpdateLaw(ABC):
         """Return the times (s) that S_n takes with positive probability; none here."""
         return np.empty(0)
 
+    def kinks(self, n: int) -> np.ndarray:
+        """Return the times (s) at which F_n has an edge without a jump; none here."""
+        return np.empty(0)
+
 
 @dataclass(frozen=True, eq=False)
 class GammaLaw(UpdateLaw):
@@ -136,6 +141,11 @@ class GammaLaw(UpdateLaw):
             total = np.asarray(t) / self.mean - self.among_first(beyond, t)
             return np.asarray(np.maximum(0.0, total))
         return self._renewed(t, beyond, self.shape * self.scale**2 / self.mean**2)
+
+    def kinks(self, n: int) -> np.ndarray:
+        """Return the least time that n updates take, if F_n begins there abruptly."""
+        is_edge = self.shift > 0 and n * self.shape < _SMOOTH
+        return np.array([n * self.shift]) if is_edge else np.empty(0)
 
     def draw(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return times of single updates."""

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from stsyn_mpi.analysis.theory import rounds
+from stsyn_mpi.analysis.theory import gradient_rounds, order_statistics, rounds
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.gradient_rounds import GradientRound
 from stsyn_mpi.analysis.theory.inversion import at_least_by_inversion
 from stsyn_mpi.analysis.theory.order_statistics import Crowd
 from stsyn_mpi.analysis.theory.poisson_binomial import at_least
@@ -18,6 +19,13 @@ def laws_of(n_workers, law="exponential:mean=1", most=4.0, seed=0):
     return worker_laws(f"{law},factors={text}", n_workers)
 
 
+def leave_out_each(monkeypatch):
+    """Make rounds exact: of no worker another one is left out."""
+    for module in (order_statistics, gradient_rounds):
+        monkeypatch.setattr(module, "MOST_REPRESENTATIVES", 1000)
+    monkeypatch.setattr(rounds, "_FEW", 1000)
+
+
 @pytest.mark.parametrize(
     ("law", "wait_for", "target_updates"),
     [
@@ -26,12 +34,13 @@ def laws_of(n_workers, law="exponential:mean=1", most=4.0, seed=0):
         ("exponential:mean=1", 240, 3),
         ("exponential:mean=1", 1, 1),
         ("gamma:mean=1,shape=4", 60, 5),
+        ("shifted-exponential:mean=1", 60, 10),
     ],
 )
 def test_few_kinds_give_what_all_workers_give(
     monkeypatch, law, wait_for, target_updates
 ):
-    monkeypatch.setattr(rounds, "_MOST_REPRESENTATIVES", 1000)
+    leave_out_each(monkeypatch)
     laws = laws_of(240, law)
     one_each = Crowd(sorted(laws, key=lambda law: law.mean), [1] * 240)
     exact = Round(one_each, wait_for, target_updates)
@@ -43,7 +52,7 @@ def test_few_kinds_give_what_all_workers_give(
 
 def test_uploaders_are_those_of_all_workers(monkeypatch):
     """The exact ones leave out each of the workers in turn."""
-    monkeypatch.setattr(rounds, "_MOST_REPRESENTATIVES", 1000)
+    leave_out_each(monkeypatch)
     monkeypatch.setattr(rounds, "_MOST_LAWS", 100)
     laws = laws_of(110)
     one_each = Crowd(sorted(laws, key=lambda law: law.mean), [1] * 110)
@@ -51,6 +60,17 @@ def test_uploaders_are_those_of_all_workers(monkeypatch):
     assert len(few.crowd.laws) < 50
     assert few.n_uploaders == pytest.approx(exact.n_uploaders, rel=1e-6)
     assert few.mean_updates == pytest.approx(exact.mean_updates, rel=1e-8)
+
+
+def test_of_many_workers_that_differ_few_are_left_out(monkeypatch):
+    """Of 16 different ones that begin after a while, and of their gradients."""
+    laws = laws_of(16, "shifted-exponential:mean=1")
+    it, gradients = Round(crowd_of(laws), 8, 4), GradientRound(crowd_of(laws), 8)
+    found = it.n_uploaders, it.mean_updates, gradients.n_uploaders
+    leave_out_each(monkeypatch)
+    it, gradients = Round(crowd_of(laws), 8, 4), GradientRound(crowd_of(laws), 8)
+    exact = it.n_uploaders, it.mean_updates, gradients.n_uploaders
+    assert found == pytest.approx(exact, rel=3e-4)
 
 
 def test_with_one_update_as_many_upload_as_are_waited_for():
@@ -83,5 +103,5 @@ def test_gauss_rule_is_exact_for_polynomials():
 
 
 def test_laws_of_other_kinds_are_left_as_they_are():
-    assert few_kinds(laws_of(3, "shifted-exponential:mean=1"), 10) is None
+    assert few_kinds(laws_of(3, "shifted-exponential:mean=1"), 1) is None
     assert few_kinds(laws_of(3, "lognormal:mean=1"), 10) is None
