@@ -42,7 +42,7 @@ class DrawnRounds:
 def draw_cycles(
     crowd: Crowd, n_uploads: int, target_updates: int, cost_s: float
 ) -> DrawnRounds | None:
-    """Draw up to 4000 rounds of cycles that go on and on; None if 30 are too many.
+    """Draw some 5000 rounds of cycles that go on and on; None if 30 are too many.
 
     Parameters
     ----------
