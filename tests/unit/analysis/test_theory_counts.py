@@ -75,6 +75,16 @@ def test_gradients_after_the_kth_are_counted(delay, wait_for):
         assert_as_drawn((counts >= 1).sum(axis=1), uploaders)
 
 
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 1), (8, 3)])
+@pytest.mark.parametrize(
+    "delay", ["exponential:mean=1", "pareto:mean=1", "gamma:mean=1,factors=7*1/3"]
+)
+def test_a_number_of_uploaders_that_is_certain_does_not_vary(delay, sizes):
+    it = Round(crowd_of(worker_laws(delay, 8)), *sizes)
+    _, uploaders = counts_of_round(it)
+    assert (uploaders.mean, uploaders.sd) == (pytest.approx(sizes[0], abs=1e-6), 0.0)
+
+
 def test_what_is_infinite_or_too_much_to_draw_has_no_deviation():
     heavy = Round(crowd_of(worker_laws("pareto:mean=1,shape=1.5", 8)), 8, 3)
     assert counts_of_round(heavy)[0].sd is None

@@ -60,7 +60,7 @@ def test_json_is_one_object_with_null_for_the_unknown(predict):
     assert stsyn["n_uploaders"] == pytest.approx(19.9870679)
     assert stsyn["useful_updates_per_s"] == pytest.approx(1000)
     assert content["strategies"]["flanp"]["round_time_s"] is None
-    assert content["strategies"]["fedbuff"]["n_uploaders"] is None
+    assert content["strategies"]["flanp"]["n_uploaders"] is None
     assert "grid" not in content
 
 
