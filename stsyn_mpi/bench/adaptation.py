@@ -4,11 +4,13 @@
 
 prints the tables of docs/adapt.md. The training is real, on the bundled digits; the
 seconds are those of the delay law and of communication. ``--raw FILE`` keeps the time
-of every run as JSON.
+of every run as JSON; ``--only TEXT`` leaves the rows with that text in their first
+columns.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -95,7 +97,6 @@ def time_to_target(
 def _config(
     condition: Condition, terms: Terms, seed: int, folder: Path
 ) -> SimulateConfig:
-    cost = condition.cost_s
     return SimulateConfig(
         workers=N_WORKERS,
         model="softmax",
@@ -105,7 +106,7 @@ def _config(
         **asdict(terms),
         seed=seed,
         delay=condition.delay,
-        network=f"constant:cost={cost:g}s" if cost else "free",
+        network=condition.network,
         rounds=100_000,
         record_updates=False,
         swmr=False,
@@ -160,18 +161,34 @@ def lines(results: Sequence[tuple[Condition, dict[str, list[float]]]]) -> Iterat
         yield row_of(condition, found)
 
 
-def main(raw: str | None = None) -> None:
-    """Print both tables; keep every time in the file ``raw``, if one is named."""
-    conditions = (*STEADY, *CHANGING)
+def tables(only: str = "") -> list[list[Condition]]:
+    """Return the conditions of each table, those of whose words ``only`` is a part."""
+    return [[c for c in table if only in str(c)] for table in (STEADY, CHANGING)]
+
+
+def main() -> None:
+    """Print both tables; keep every time in a file, if one is named."""
+    options = _parser().parse_args()
+    chosen = tables(options.only)
+    conditions = [condition for table in chosen for condition in table]
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         results = list(zip(conditions, pool.map(measure, conditions), strict=True))
-    print("\n".join(lines(results[: len(STEADY)])), end="\n\n")
-    print("\n".join(lines(results[len(STEADY) :])))
-    if raw is not None:
+    n_steady = len(chosen[0])
+    for part in (results[:n_steady], results[n_steady:]):
+        if part:
+            print("\n".join(lines(part)), end="\n\n")
+    if options.raw is not None:
         rows = [{**asdict(c), "times": found} for c, found in results]
-        Path(raw).write_text(json.dumps(rows, indent=1))
+        options.raw.write_text(json.dumps(rows, indent=1))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stsyn_mpi.bench.adaptation")
+    parser.add_argument("--raw", type=Path, help="keep the time of every run as JSON")
+    parser.add_argument("--only", default="", help="a text of the rows to be made")
+    return parser
 
 
 if __name__ == "__main__":
-    main(sys.argv[2] if sys.argv[1:2] == ["--raw"] else None)
+    main()
