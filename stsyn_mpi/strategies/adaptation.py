@@ -15,14 +15,15 @@ from stsyn_mpi.strategies.forecast import (
     reason_for,
     shortest_good,
 )
+from stsyn_mpi.strategies.forecast_errors import ForecastErrors
 from stsyn_mpi.strategies.round_measures import RoundMeasures
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
 _LEAST_GAIN = 0.05
-_LARGEST_STEP = 8
 _SOON = 3
 _UPDATES_A_WORKER = 2
+_MOST_TIMES_EVERY = 4
 _FIRST_GAP, _LAST_GAP = 4, 64
 _LEAST_LONG = 3
 _MOST_CHOICES = 12
@@ -58,10 +59,11 @@ class Adaptation:
         self.wait_for, self.target_updates = terms.wait_for, terms.target_updates
         self._measures = RoundMeasures(terms.n_workers)
         self._worth = UpdateWorth(terms.n_workers, horizon)
+        self._errors = ForecastErrors()
         self._n_workers, self._n_able = terms.n_workers, terms.n_workers
         self._n_rounds = self._n_updates = 0
         self._is_short = False
-        self._short_due, self._short_gap = -1, _FIRST_GAP
+        self._short_due, self._short_gap = 0, _FIRST_GAP
         self._lengths: list[tuple[float, float]] = []
         self._was_short = False
         self._left = (0, 0)
@@ -101,7 +103,8 @@ class Adaptation:
             self._worth.add_loss(record.train_loss, record.updates_used)
         self._compare(measured.updates_each, record.train_loss)
         self._was_short = was_short
-        if self._is_look_due:
+        is_belied = not was_short and self._errors.is_belied(measured.kth_s)
+        if is_belied or self._is_look_due:
             self._look(record.round)
         elif self._is_short_due(record.round):
             self._is_short = True
@@ -110,10 +113,19 @@ class Adaptation:
 
     @property
     def _is_look_due(self) -> bool:
-        """Whether enough has been seen: of terms that are new, three rounds will do."""
+        """Whether enough has been seen: of terms that are new, three rounds will do.
+
+        Short rounds of many workers would take for ever to make some updates each.
+        """
         least = min(self._every, _SOON) if self._is_new else self._every
-        enough = _UPDATES_A_WORKER * self._n_workers
-        return self._n_rounds >= least and self._n_updates >= enough
+        is_enough = self._share_seen >= 1
+        is_late = self._n_rounds >= _MOST_TIMES_EVERY * self._every
+        return self._n_rounds >= least and (is_enough or is_late)
+
+    @property
+    def _share_seen(self) -> float:
+        """Updates since the last look, over those that say enough of the speeds."""
+        return self._n_updates / (_UPDATES_A_WORKER * self._n_workers)
 
     def _is_short_due(self, round_index: int) -> bool:
         is_long = "u" in self._adapts and self.target_updates >= _LEAST_LONG
@@ -132,8 +144,9 @@ class Adaptation:
         """Compare what other K and U promise, and take them if that is enough."""
         is_stagnant, self._is_new = self._worth.look(), False
         law = self._measures.law()
+        self._judge_forecast()
         if law is not None:
-            view = Forecast(law, self._measures, self._worth, self._in_force(law))
+            view = self._view(law)
             now = view.outlook(*self._in_force(law))
             best = self._best(view, now)
             if is_stagnant and "k" in self._adapts:
@@ -145,8 +158,18 @@ class Adaptation:
             elif best.worth_per_s > (1 + self._least_gain(best)) * now.worth_per_s:
                 reason = reason_for(now, best, self._worth.horizon)
                 self._take(round_index, now, best, reason)
-        self._measures.fade()
+        self._measures.fade(self._share_seen)
+        self._errors.fade()
         self._n_rounds = self._n_updates = 0
+
+    def _judge_forecast(self) -> None:
+        seen = self._measures.regular
+        if seen is not None:
+            self._errors.judge(seen.kth_s)
+
+    def _view(self, law: ArrivalTimes) -> Forecast:
+        known = self._measures, self._worth, self._errors
+        return Forecast(law, *known, self._in_force(law))
 
     @property
     def _present(self) -> tuple[int, int]:
@@ -181,7 +204,8 @@ class Adaptation:
     def _update_choices(self) -> Iterator[int]:
         """Yield powers of the root of 2, not far above the present U."""
         u, step = self.target_updates, 0
-        while (choice := round(2 ** (step / 2))) <= min(self._most, _LARGEST_STEP * u):
+        most = min(self._most, self._errors.largest_step * u)
+        while (choice := round(2 ** (step / 2))) <= most:
             yield choice
             step += 1
 
@@ -200,6 +224,8 @@ class Adaptation:
         k = self.wait_for if best.wait_for == now.wait_for else best.wait_for
         u = best.target_updates
         self.change = Change(round_index, k, u, reason)
+        left = self.target_updates
+        self._errors.promise(left, now.kth_s, best.law_s, best.kth_s)
         self._left = self._present
         self.wait_for, self.target_updates = k, u
         self._short_due, self._short_gap = round_index + 1, _FIRST_GAP
@@ -224,6 +250,7 @@ class Adaptation:
             "lengths": " ".join(repr(x) for pair in self._lengths for x in pair),
             **self._measures.state(),
             **self._worth.state(),
+            **self._errors.state(),
         }
 
     def restore(self, state: Mapping[str, int | float | str]) -> None:
@@ -242,6 +269,7 @@ class Adaptation:
         self._lengths = list(zip(values[::2], values[1::2], strict=True))
         self._measures.restore(state)
         self._worth.restore(state)
+        self._errors.restore(state)
 
 
 def _k_of(outlook: Outlook) -> int:

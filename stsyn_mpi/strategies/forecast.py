@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes
+from stsyn_mpi.strategies.forecast_errors import ForecastErrors
 from stsyn_mpi.strategies.round_measures import Measured, RoundMeasures
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
@@ -22,6 +23,8 @@ class Outlook:
         K and U.
     round_s, communication_s
         Seconds of a round, and those of them beside the work.
+    law_s
+        Seconds to the K-th arrival, as long as no error of a forecast is known.
     updates_each
         Updates of an uploader.
     worth_per_s
@@ -32,8 +35,14 @@ class Outlook:
     target_updates: int
     round_s: float
     communication_s: float
+    law_s: float
     updates_each: float
     worth_per_s: float
+
+    @property
+    def kth_s(self) -> float:
+        """Seconds to the K-th arrival."""
+        return self.round_s - self.communication_s
 
 
 class Forecast:
@@ -41,7 +50,7 @@ class Forecast:
 
     Parameters
     ----------
-    law, measures, worth
+    law, measures, worth, errors
         What is known of the run.
     present
         K and U in force.
@@ -52,11 +61,12 @@ class Forecast:
         law: ArrivalTimes,
         measures: RoundMeasures,
         worth: UpdateWorth,
+        errors: ForecastErrors,
         present: tuple[int, int],
     ) -> None:
         self.law = law
-        self._measures, self._worth = measures, worth
-        self._slower, self._more, self._k = 1.0, 1.0, present[0]
+        self._measures, self._worth, self._errors = measures, worth, errors
+        self._slower, self._more, (self._k, self._updates) = 1.0, 1.0, present
         self._outlooks: dict[tuple[int, int], Outlook] = {}
         seen = measures.regular
         if seen is not None:
@@ -79,15 +89,29 @@ class Forecast:
     def _made(self, k: int, n_updates: int) -> Outlook:
         # The law has the first arrival right, and the present K-th is corrected.
         place = min(1.0, (k - 1) / (self._k - 1)) if self._k > 1 else 1.0
-        kth_s = self._slower**place * self.law.kth_s(k, n_updates)
-        made, n_uploaders = self.law.work(kth_s, k, n_updates)
+        law_s = self._slower**place * self.law.kth_s(k, n_updates)
+        kth_s = self._corrected(law_s)
+        # Where a round is longer than the law says, all work is slower than it says.
+        made, n_uploaders = self.law.work(law_s, k, n_updates)
         updates_each = max(1.0, self._more * made / n_uploaders)
         communication_s = self._measures.communication_s(n_uploaders)
         round_s = kth_s + communication_s
         worth = self._worth.of(updates_each, n_uploaders)
         return Outlook(
-            k, n_updates, round_s, communication_s, updates_each, worth / round_s
+            wait_for=k,
+            target_updates=n_updates,
+            round_s=round_s,
+            communication_s=communication_s,
+            law_s=law_s,
+            updates_each=updates_each,
+            worth_per_s=worth / round_s,
         )
+
+    def _corrected(self, law_s: float) -> float:
+        seen = self._measures.regular
+        if seen is None:
+            return law_s
+        return self._errors.corrected(self._updates, seen.kth_s, law_s)
 
 
 def shortest_good(outlooks: Iterable[Outlook]) -> Outlook:

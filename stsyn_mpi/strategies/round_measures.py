@@ -45,6 +45,7 @@ class RoundMeasures:
         self._made, self._seconds = [0.0] * n_workers, [0.0] * n_workers
         self._regular = [0.0] * 3  # rounds, K-th arrivals, updates of an uploader
         self._costs = [0.0] * 5  # 1, n, n^2, cost, n cost of n uploaders
+        self._slope = 0.0  # Seconds an uploader
         self._firsts: dict[int, list[float]] = {}  # U: rounds, first arrivals
         self._spreads: dict[int, list[float]] = {}  # U: v(U), its weight
         self._last_t = nan
@@ -102,6 +103,7 @@ class RoundMeasures:
             cost_s = max(0.0, record.collected_t - begun_t - kth_s)
             n = record.n_uploaders
             _add(self._costs, 1, n, n * n, cost_s, n * cost_s)
+            self._slope = self._fitted_slope()
         return measured
 
     @property
@@ -115,12 +117,17 @@ class RoundMeasures:
         n, x, xx, y, xy = self._costs
         if not n:
             return 0.0
-        spread = n * xx - x * x
-        slope = max(0.0, (n * xy - x * y) / spread) if spread > 1e-3 * n * xx else 0.0
-        base = (y - slope * x) / n
+        base, slope = (y - self._slope * x) / n, self._slope
         if base < 0:
             base, slope = 0.0, xy / xx
         return base + slope * n_uploaders
+
+    def _fitted_slope(self) -> float:
+        """Return the slope of that line; where all n are the same it is as before."""
+        n, x, xx, y, xy = self._costs
+        spread = n * xx - x * x
+        is_known = spread > 1e-3 * n * xx
+        return max(0.0, (n * xy - x * y) / spread) if is_known else self._slope
 
     def law(self) -> ArrivalTimes | None:
         """Return the law of the arrivals, None while nothing is known."""
@@ -135,9 +142,25 @@ class RoundMeasures:
             self._spreads[n_updates] = [v, n]
         return ArrivalTimes(speeds, *_fit_spread(self._spreads))
 
-    def fade(self, left: float = _FADING) -> None:
-        """Lower the weight of what has been measured so far, by half."""
-        for sums in (self._made, self._seconds, self._regular, self._costs):
+    def fade(self, share_seen: float = 1.0) -> None:
+        """Lower the weight of what has been measured so far, by half.
+
+        Parameters
+        ----------
+        share_seen
+            Of the updates that say enough of the speeds. Below 1 their weight falls
+            less, so that speeds rest on as many updates.
+        """
+        self._fade(_FADING, _FADING ** min(1.0, share_seen))
+
+    def forget(self) -> None:
+        """Leave next to nothing of it: the speeds have changed."""
+        self._fade(_FORGETTING, _FORGETTING)
+
+    def _fade(self, left: float, left_of_speeds: float) -> None:
+        for sums in (self._made, self._seconds):
+            sums[:] = [left_of_speeds * value for value in sums]
+        for sums in (self._regular, self._costs):
             sums[:] = [left * value for value in sums]
         self._firsts = {
             u: [left * value for value in sums]
@@ -149,10 +172,6 @@ class RoundMeasures:
             for u, (v, weight) in self._spreads.items()
             if weight > _LEAST_WEIGHT
         }
-
-    def forget(self) -> None:
-        """Leave next to nothing of it: the speeds have changed."""
-        self.fade(_FORGETTING)
 
     def begin_terms(self) -> None:
         """Forget the regular rounds: other K and U are judged from now on."""
@@ -167,7 +186,7 @@ class RoundMeasures:
             "costs": self._costs,
             "firsts": _flat(self._firsts),
             "spreads": _flat(self._spreads),
-            "last_t": [self._last_t],
+            "last": [self._last_t, self._slope],
         }
         return {name: " ".join(map(repr, values)) for name, values in rows.items()}
 
@@ -177,10 +196,10 @@ class RoundMeasures:
         self._made, self._seconds = row["made"], row["seconds"]
         self._regular, self._costs = row["regular"], row["costs"]
         self._firsts, self._spreads = _folded(row["firsts"]), _folded(row["spreads"])
-        (self._last_t,) = row["last_t"]
+        self._last_t, self._slope = row["last"]
 
 
-KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last_t")
+KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last")
 
 
 def _add(sums: list[float], *values: float) -> None:

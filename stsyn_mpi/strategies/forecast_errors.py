@@ -1,0 +1,102 @@
+"""How far off the forecasts of a run were, and what follows for the next ones.
+
+A round much longer than those that were seen is foretold from speeds and spreads of
+short ones, which heavy tails belie: its time may be many times the forecast. Once it
+has been seen, rounds that are to follow the same U are foretold with that error. This
+project's derivation; see ``docs/adapt.md``.
+"""
+
+from collections.abc import Mapping
+from math import exp, log
+
+_LARGEST_STEP, _SMALL_STEP = 8.0, 4.0
+_MOST_WRONG, _FAR_TOO_SHORT = 2.0, 4.0
+_LEAST_EXCESS, _MOST_EXCESS = -0.75, 2.0
+_LEAST_STRETCH = 1.4
+_NEW_SHARE = 0.5
+_FADING = 0.95
+
+
+class ForecastErrors:
+    """The power of a stretch by which rounds are longer than foretold, by U left.
+
+    Attributes
+    ----------
+    largest_step
+        How many times as large U may become at once: little until a forecast has come
+        true, and again when one has not.
+    """
+
+    def __init__(self) -> None:
+        self.largest_step = _SMALL_STEP
+        self._excess: dict[int, float] = {}
+        self._promise = [0.0] * 4  # U left; seconds there, law's, foretold
+
+    def corrected(self, n_updates: int, now_s: float, law_s: float) -> float:
+        """Return the time to a K-th arrival, s, as it is to be expected.
+
+        Parameters
+        ----------
+        n_updates, now_s
+            U in force, and its mean time to the K-th arrival.
+        law_s
+            The time that the law of the arrivals gives.
+        """
+        excess = self._excess_after(n_updates)
+        if not excess or law_s <= now_s:
+            return law_s
+        return law_s * exp(excess * log(law_s / now_s))
+
+    def _excess_after(self, n_updates: int) -> float:
+        """Return that of this U, or half that of the longest of shorter rounds."""
+        if n_updates in self._excess:
+            return self._excess[n_updates]
+        shorter = max((u for u in self._excess if u < n_updates), default=None)
+        return 0.0 if shorter is None else self._excess[shorter] / 2
+
+    def promise(
+        self, n_updates: int, now_s: float, law_s: float, foretold_s: float
+    ) -> None:
+        """Keep what is foretold of terms that are taken; see `corrected`."""
+        self._promise = [float(n_updates), now_s, law_s, foretold_s]
+
+    def is_belied(self, seen_s: float) -> bool:
+        """Whether one round tells already that what was foretold is far too short."""
+        foretold_s = self._promise[-1]
+        return 0 < _FAR_TOO_SHORT * foretold_s < seen_s
+
+    def judge(self, seen_s: float) -> None:
+        """Compare what was foretold with the mean of the first rounds."""
+        n_updates, now_s, law_s, foretold_s = self._promise
+        if not foretold_s:
+            return
+        self._promise = [0.0] * 4
+        if law_s > _LEAST_STRETCH * now_s:
+            is_right = abs(log(seen_s / foretold_s)) < log(_MOST_WRONG)
+            self.largest_step = _LARGEST_STEP if is_right else _SMALL_STEP
+            found = log(seen_s / law_s) / log(law_s / now_s)
+            found = min(_MOST_EXCESS, max(_LEAST_EXCESS, found))
+            before = self._excess.get(int(n_updates), found)
+            self._excess[int(n_updates)] = before + _NEW_SHARE * (found - before)
+
+    def fade(self) -> None:
+        """Believe a little less in errors of long ago."""
+        self._excess = {u: _FADING * excess for u, excess in self._excess.items()}
+
+    def state(self) -> dict[str, str]:
+        """Return everything, as texts."""
+        rows = {
+            "promise": [self.largest_step, *self._promise],
+            "excess": [float(x) for pair in self._excess.items() for x in pair],
+        }
+        return {name: " ".join(map(repr, values)) for name, values in rows.items()}
+
+    def restore(self, state: Mapping[str, int | float | str]) -> None:
+        """Take up what `state` has returned."""
+        row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
+        self.largest_step, *self._promise = row["promise"]
+        pairs = zip(row["excess"][::2], row["excess"][1::2], strict=True)
+        self._excess = {int(u): excess for u, excess in pairs}
+
+
+KEPT = ("promise", "excess")
