@@ -4,7 +4,7 @@ The choice is a function of the records and uploads of the rounds before, of not
 else: a replay of the run's events makes the same choices.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import sqrt
 
 from stsyn_mpi.protocol.records import Change, RoundRecord, Upload
@@ -17,6 +17,7 @@ from stsyn_mpi.strategies.forecast import (
 )
 from stsyn_mpi.strategies.forecast_errors import ForecastErrors
 from stsyn_mpi.strategies.round_measures import RoundMeasures
+from stsyn_mpi.strategies.term_choices import update_choices, worker_choices
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
 
@@ -26,18 +27,18 @@ _UPDATES_A_WORKER = 2
 _MOST_TIMES_EVERY = 4
 _FIRST_GAP, _LAST_GAP = 4, 64
 _LEAST_LONG = 3
-_MOST_CHOICES = 12
 _STAGNATES = "the loss stagnates, more uploads average more noise"
 
 
 class Adaptation:
     """The K and U in force, and the rule that changes them.
 
-    Every few rounds, as soon as the workers have made some updates each, the worth of a
-    round per second is foretold for other K and U. Of those within 2 % of the best the
-    shortest round is taken, if it promises 5 % more than the present one. Now and then
-    a round with U = 1 tells what the model itself is like, without the updates of its
-    own round.
+    Every few rounds, as soon as the workers have made some updates each, or after four
+    times as many rounds, the worth of a round per second is foretold for other K and U.
+    Of those within 2 % of the best the shortest round is taken, if it promises 5 % more
+    than the present one. A round that belies its forecast is looked at at once. Now and
+    then a round with U = 1 tells what the model itself is like, without the updates of
+    its own round.
 
     Parameters
     ----------
@@ -196,28 +197,14 @@ class Adaptation:
                 pairs = (
                     [(k, n) for n in self._update_choices()]
                     if kind == "u"
-                    else [(n, u) for n in self._worker_choices(most)]
+                    else [(n, u) for n in worker_choices(self.wait_for, most)]
                 )
                 best = shortest_good([best, *(view.outlook(*pair) for pair in pairs)])
         return best
 
-    def _update_choices(self) -> Iterator[int]:
-        """Yield powers of the root of 2, not far above the present U."""
-        u, step = self.target_updates, 0
-        most = min(self._most, self._errors.largest_step * u)
-        while (choice := round(2 ** (step / 2))) <= most:
-            yield choice
-            step += 1
-
-    def _worker_choices(self, most: int) -> Iterable[int]:
-        """Return possible K: not more than twice the present one, which is unseen."""
-        most = min(most, 2 * self.wait_for + 1)
-        if most <= _MOST_CHOICES:
-            return range(1, most + 1)
-        steps = range(_MOST_CHOICES + 1)
-        spread = {round(1 + i * (most - 1) / _MOST_CHOICES) for i in steps}
-        near = {min(most, max(1, self.wait_for + i)) for i in (-1, 0, 1)}
-        return sorted(spread | near)
+    def _update_choices(self) -> Iterable[int]:
+        step = self._errors.largest_step
+        return update_choices(self.target_updates, self._most, step)
 
     def _take(self, round_index: int, now: Outlook, best: Outlook, reason: str) -> None:
         # A K that is only capped for the moment stays what it was.

@@ -23,8 +23,8 @@ class Outlook:
         K and U.
     round_s, communication_s
         Seconds of a round, and those of them beside the work.
-    law_s
-        Seconds to the K-th arrival, as long as no error of a forecast is known.
+    kth_s, law_s
+        Seconds to the K-th arrival; those that the law gives, be it right or wrong.
     updates_each
         Updates of an uploader.
     worth_per_s
@@ -35,14 +35,10 @@ class Outlook:
     target_updates: int
     round_s: float
     communication_s: float
+    kth_s: float
     law_s: float
     updates_each: float
     worth_per_s: float
-
-    @property
-    def kth_s(self) -> float:
-        """Seconds to the K-th arrival."""
-        return self.round_s - self.communication_s
 
 
 class Forecast:
@@ -94,7 +90,7 @@ class Forecast:
         # Where a round is longer than the law says, all work is slower than it says.
         made, n_uploaders = self.law.work(law_s, k, n_updates)
         updates_each = max(1.0, self._more * made / n_uploaders)
-        communication_s = self._measures.communication_s(n_uploaders)
+        communication_s = self._measures.costs.of(n_uploaders)
         round_s = kth_s + communication_s
         worth = self._worth.of(updates_each, n_uploaders)
         return Outlook(
@@ -102,6 +98,7 @@ class Forecast:
             target_updates=n_updates,
             round_s=round_s,
             communication_s=communication_s,
+            kth_s=kth_s,
             law_s=law_s,
             updates_each=updates_each,
             worth_per_s=worth / round_s,

@@ -13,6 +13,7 @@ _LARGEST_STEP, _SMALL_STEP = 8.0, 4.0
 _MOST_WRONG, _FAR_TOO_SHORT = 2.0, 4.0
 _LEAST_EXCESS, _MOST_EXCESS = -0.75, 2.0
 _LEAST_STRETCH = 1.4
+_MOST_POWER = 20.0
 _NEW_SHARE = 0.5
 _FADING = 0.95
 
@@ -45,7 +46,8 @@ class ForecastErrors:
         excess = self._excess_after(n_updates)
         if not excess or law_s <= now_s:
             return law_s
-        return law_s * exp(excess * log(law_s / now_s))
+        power = min(_MOST_POWER, excess * _stretch(now_s, law_s))
+        return max(now_s, law_s * exp(power))
 
     def _excess_after(self, n_updates: int) -> float:
         """Return that of this U, or half that of the longest of shorter rounds."""
@@ -72,9 +74,9 @@ class ForecastErrors:
             return
         self._promise = [0.0] * 4
         if law_s > _LEAST_STRETCH * now_s:
-            is_right = abs(log(seen_s / foretold_s)) < log(_MOST_WRONG)
+            is_right = abs(_stretch(foretold_s, seen_s)) < log(_MOST_WRONG)
             self.largest_step = _LARGEST_STEP if is_right else _SMALL_STEP
-            found = log(seen_s / law_s) / log(law_s / now_s)
+            found = _stretch(law_s, seen_s) / _stretch(now_s, law_s)
             found = min(_MOST_EXCESS, max(_LEAST_EXCESS, found))
             before = self._excess.get(int(n_updates), found)
             self._excess[int(n_updates)] = before + _NEW_SHARE * (found - before)
@@ -100,3 +102,7 @@ class ForecastErrors:
 
 
 KEPT = ("promise", "excess")
+
+
+def _stretch(before_s: float, after_s: float) -> float:
+    return log(after_s) - log(before_s)

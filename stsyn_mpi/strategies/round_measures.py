@@ -6,6 +6,7 @@ from math import inf, isfinite, nan
 
 from stsyn_mpi.protocol.records import RoundRecord, Upload
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes, kinds, matched_variation
+from stsyn_mpi.strategies.communication_costs import CommunicationCosts
 
 _FADING, _FORGETTING = 0.5, 0.1
 _SUDDEN = 2.0
@@ -38,14 +39,18 @@ class RoundMeasures:
     ----------
     n_workers
         M.
+
+    Attributes
+    ----------
+    costs
+        What rounds take beside the work.
     """
 
     def __init__(self, n_workers: int) -> None:
         self._targets: dict[int, float] = {}
         self._made, self._seconds = [0.0] * n_workers, [0.0] * n_workers
         self._regular = [0.0] * 3  # rounds, K-th arrivals, updates of an uploader
-        self._costs = [0.0] * 5  # 1, n, n^2, cost, n cost of n uploaders
-        self._slope = 0.0  # Seconds an uploader
+        self.costs = CommunicationCosts()
         self._firsts: dict[int, list[float]] = {}  # U: rounds, first arrivals
         self._spreads: dict[int, list[float]] = {}  # U: v(U), its weight
         self._last_t = nan
@@ -101,9 +106,7 @@ class RoundMeasures:
             _add(self._regular, 1, kth_s, measured.updates_each)
         if isfinite(begun_t) and has_usual_cost:
             cost_s = max(0.0, record.collected_t - begun_t - kth_s)
-            n = record.n_uploaders
-            _add(self._costs, 1, n, n * n, cost_s, n * cost_s)
-            self._slope = self._fitted_slope()
+            self.costs.add(record.n_uploaders, cost_s)
         return measured
 
     @property
@@ -111,23 +114,6 @@ class RoundMeasures:
         """The mean of the regular rounds, None if there were none."""
         n, kth_s, updates = self._regular
         return Measured(kth_s / n, updates / n) if n else None
-
-    def communication_s(self, n_uploaders: float) -> float:
-        """Return what a round takes beside the work: a line through what was seen."""
-        n, x, xx, y, xy = self._costs
-        if not n:
-            return 0.0
-        base, slope = (y - self._slope * x) / n, self._slope
-        if base < 0:
-            base, slope = 0.0, xy / xx
-        return base + slope * n_uploaders
-
-    def _fitted_slope(self) -> float:
-        """Return the slope of that line; where all n are the same it is as before."""
-        n, x, xx, y, xy = self._costs
-        spread = n * xx - x * x
-        is_known = spread > 1e-3 * n * xx
-        return max(0.0, (n * xy - x * y) / spread) if is_known else self._slope
 
     def law(self) -> ArrivalTimes | None:
         """Return the law of the arrivals, None while nothing is known."""
@@ -160,8 +146,8 @@ class RoundMeasures:
     def _fade(self, left: float, left_of_speeds: float) -> None:
         for sums in (self._made, self._seconds):
             sums[:] = [left_of_speeds * value for value in sums]
-        for sums in (self._regular, self._costs):
-            sums[:] = [left * value for value in sums]
+        self._regular = [left * value for value in self._regular]
+        self.costs.fade(left)
         self._firsts = {
             u: [left * value for value in sums]
             for u, sums in self._firsts.items()
@@ -183,10 +169,10 @@ class RoundMeasures:
             "made": self._made,
             "seconds": self._seconds,
             "regular": self._regular,
-            "costs": self._costs,
+            "costs": self.costs.values,
             "firsts": _flat(self._firsts),
             "spreads": _flat(self._spreads),
-            "last": [self._last_t, self._slope],
+            "last_t": [self._last_t],
         }
         return {name: " ".join(map(repr, values)) for name, values in rows.items()}
 
@@ -194,12 +180,13 @@ class RoundMeasures:
         """Take up what `state` has returned."""
         row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
         self._made, self._seconds = row["made"], row["seconds"]
-        self._regular, self._costs = row["regular"], row["costs"]
+        self._regular = row["regular"]
+        self.costs = CommunicationCosts(row["costs"])
         self._firsts, self._spreads = _folded(row["firsts"]), _folded(row["spreads"])
-        self._last_t, self._slope = row["last"]
+        (self._last_t,) = row["last_t"]
 
 
-KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last")
+KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last_t")
 
 
 def _add(sums: list[float], *values: float) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 
 import stsyn_mpi
 from stsyn_mpi.bench import adaptation
-from stsyn_mpi.bench.adaptation import Condition, Terms, row_of, time_to_target
+from stsyn_mpi.bench.adaptation import Condition, Terms, row_of, tables, time_to_target
+from stsyn_mpi.bench.adaptation_conditions import CHANGING, SERIAL, STEADY
 from stsyn_mpi.bench.changing_workers import changing_at
 from stsyn_mpi.run_simulation import simulate
 from stsyn_mpi.simulate_config import SimulateConfig
@@ -51,3 +52,10 @@ def test_a_row_has_the_best_fixed_terms_and_the_ratio_of_medians():
         "| `pareto:shape=2` | shards | 5 s | K=1, U=1: 10 (9 to 11) | "
         "11 (10 to 12), 1.10 |"
     )
+
+
+def test_single_rows_are_chosen_by_a_text_of_them():
+    steady, changing = tables("serial")
+    assert [condition.network for condition in steady] == [SERIAL]
+    assert changing == []
+    assert [len(table) for table in tables()] == [len(STEADY), len(CHANGING)]
