@@ -24,12 +24,12 @@ class ForecastErrors:
     Attributes
     ----------
     largest_step
-        How many times as large U may become at once: little until a forecast has come
-        true, and again when one has not.
+        How many times as large U may become at once: little after a forecast that has
+        not come true.
     """
 
     def __init__(self) -> None:
-        self.largest_step = _SMALL_STEP
+        self.largest_step = _LARGEST_STEP
         self._excess: dict[int, float] = {}
         self._promise = [0.0] * 4  # U left; seconds there, law's, foretold
 

@@ -90,9 +90,17 @@ def test_a_round_far_too_long_is_the_last():
     assert rounds.changes[-1].round == 3
 
 
-def test_u_grows_by_small_steps_until_a_forecast_has_come_true():
-    rounds = Rounds(adapting(8, 4, adapt="u"), 8, exponential, cost_s=1000.0).run(8)
-    assert [change.target_updates for change in rounds.changes] == [4, 32]
+def test_u_grows_by_small_steps_after_a_forecast_that_has_not_come_true():
+    """As many times longer as rounds of U = 8 are under heavy tails."""
+
+    def steps_of(draw):
+        rounds = Rounds(adapting(8, 4, adapt="u"), 8, exponential, cost_s=1e5).run(3)
+        rounds.draw = draw
+        rounds.run(3)
+        return [change.target_updates for change in rounds.changes]
+
+    assert steps_of(exponential) == [8, 64]
+    assert steps_of(lambda rng, worker: 30 * rng.expovariate(1.0)) == [8, 32]
 
 
 def test_a_long_first_u_is_held_against_a_short_round_at_once():
@@ -138,10 +146,10 @@ def test_absurd_times_are_no_errors(extreme):
 
 
 def test_errors_restored_go_on():
-    errors, again = belied(1.1), ForecastErrors()
+    errors, again = belied(6.0), ForecastErrors()
     errors.promise(2, 1.0, 3.0, 3.0)
     again.restore(errors.state())
-    assert again.largest_step == errors.largest_step == 8.0
+    assert again.largest_step == errors.largest_step == 4.0
     for each in (errors, again):
         each.judge(3.1)
     assert again.state() == errors.state()
