@@ -158,13 +158,13 @@ class _Supervisor:
             self.reason = f"a second signal, {name}"
 
     def _ask_to_stop(self, name: str) -> None:
+        if self.folder is not None:
+            leave_request(self.folder, f"{name} to stsyn-mpi train")
         if self.process is None or not self.watch.has_begun:
             self.reason = f"{name} before round 0"
         elif self.watch.is_over:
             self.reason = f"{name} when the run was over"
         else:
-            if self.folder is not None:
-                leave_request(self.folder, f"{name} to stsyn-mpi train")
             self.process.send_signal(signal.SIGUSR1)
 
 
