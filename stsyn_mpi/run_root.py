@@ -27,7 +27,7 @@ from stsyn_mpi.mpi.binding import device_map, sharing_warnings, take_seat
 from stsyn_mpi.mpi.farewell import dismiss, dismiss_after_failure
 from stsyn_mpi.mpi.root import RankFailed, Root
 from stsyn_mpi.mpi.signals import SignalBox
-from stsyn_mpi.mpi.stages import Stage, tell
+from stsyn_mpi.mpi.stages import tell_begun, tell_over
 from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import rank_of
@@ -89,7 +89,7 @@ def run_root(
             world, job, courier, files, evaluation, initial, signals, progress
         )
         startup.start_together(world)
-        tell(Stage.BEGUN)
+        tell_begun()
         n_hosts = len({place.host for place in everyone})
         _tell_devices(everyone)
         if (caveat := bias_of(job.config)) is not None:
@@ -171,7 +171,7 @@ def _end(root: Root, everyone: list[Place], timeout_s: float, code: int) -> None
     elsewhere = startup.kill_hung(everyone, hung)
     if elsewhere:
         LOG.warning("ranks %s are on other nodes: end them there", elsewhere)
-    tell(Stage.OVER)
+    tell_over()
     startup.leave_at_once(code)
 
 
@@ -213,5 +213,5 @@ def _fail(
             hung = sorted(deaf - root.requests.lost)
             startup.kill_hung(everyone, [rank_of(worker) for worker in hung])
         finally:
-            tell(Stage.OVER)
+            tell_over()
             startup.leave_at_once(EXIT_FAILED)

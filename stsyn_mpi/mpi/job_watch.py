@@ -6,13 +6,13 @@ import os
 from collections.abc import Set
 from pathlib import Path
 
+from stsyn_mpi.mpi import stages
 from stsyn_mpi.mpi.processes import (
     descendants,
     is_alive,
     ranks_among,
     shared_memory_of,
 )
-from stsyn_mpi.mpi.stages import Stage, has_come
 
 LINGER_SECONDS = 15.0
 """How long ranks and launcher may take to leave when the run is over."""
@@ -51,12 +51,12 @@ class JobWatch:
     @property
     def has_begun(self) -> bool:
         """Whether every rank has come to round 0, as far as can be known."""
-        return self._folder is None or has_come(Stage.BEGUN, self._folder)
+        return self._folder is None or stages.has_begun(self._folder)
 
     @property
     def is_over(self) -> bool:
         """Whether the run is over and its file closed."""
-        return self._folder is not None and has_come(Stage.OVER, self._folder)
+        return self._folder is not None and stages.is_over(self._folder)
 
     def look(self) -> None:
         """Look for ranks, and for their shared memory."""

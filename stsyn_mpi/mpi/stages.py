@@ -7,43 +7,54 @@ heard, and a rank without a supervisor tells nobody.
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 
 STAGES_VARIABLE = "STSYN_MPI_STAGES"
 """Environment variable by which the supervisor tells its ranks the folder."""
 
+_STARTING = "starting"
+_OVER = "over"
 _REQUEST = "request"
 _MOST_CHARACTERS = 80
 
 
-class Stage(StrEnum):
-    """What a rank can know of all others.
-
-    Attributes
-    ----------
-    BEGUN
-        Every rank has come to round 0: the root sees to signals and deaths.
-    OVER
-        The run is over, its file closed, and this rank is about to leave.
-    """
-
-    BEGUN = "begun"
-    OVER = "over"
+def make_folder() -> Path | None:
+    """Return a new folder for a job that starts; None where there can be none."""
+    with suppress(OSError):
+        folder = Path(tempfile.mkdtemp(prefix="stsyn-mpi-"))
+        # This one is removed to tell the stage: a full disk cannot hinder that, and a
+        # run that goes on must not be taken for one that starts.
+        (folder / _STARTING).touch()
+        return folder
+    return None
 
 
-def tell(stage: Stage) -> None:
-    """Tell the supervisor, if there is one on this node, that a stage has come."""
+def tell_begun() -> None:
+    """Tell that every rank has come to round 0: the root sees to signals and deaths."""
     folder = os.environ.get(STAGES_VARIABLE)
     if folder:
         with suppress(OSError):
-            Path(folder, stage).touch()
+            Path(folder, _STARTING).unlink()
 
 
-def has_come(stage: Stage, folder: Path) -> bool:
-    """Whether a rank has told that a stage has come."""
-    return (folder / stage).exists()
+def tell_over() -> None:
+    """Tell that the run file is closed, and this rank about to leave."""
+    folder = os.environ.get(STAGES_VARIABLE)
+    if folder:
+        with suppress(OSError):
+            Path(folder, _OVER).touch()
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a rank has told that every rank has come to round 0."""
+    return not (folder / _STARTING).exists()
+
+
+def is_over(folder: Path) -> bool:
+    """Whether a rank has told that the run is over."""
+    return (folder / _OVER).exists()
 
 
 def leave_request(folder: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi.alarm import ended_after
 from stsyn_mpi.mpi.launch import expected_world_size
 from stsyn_mpi.mpi.requests import DEAD_CLASSES
-from stsyn_mpi.mpi.stages import Stage, tell
+from stsyn_mpi.mpi.stages import tell_over
 from stsyn_mpi.mpi.wire import ROOT
 
 TEXT_BYTES = 1024
@@ -248,7 +248,7 @@ def leave_in_order(world: World) -> None:
     One that is stopped on its way would keep all others: they end themselves after a
     minute. Nothing is lost with them, since the run file is closed by now.
     """
-    tell(Stage.OVER)
+    tell_over()
     world.comm.Free()
     if world.owns_mpi:
         with ended_after(_FINALIZE_LIMIT_S):

@@ -7,18 +7,16 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from stsyn_mpi.children import dying_with
 from stsyn_mpi.mpi.job_watch import JobWatch
 from stsyn_mpi.mpi.processes import descendants, kill_descendants
-from stsyn_mpi.mpi.stages import STAGES_VARIABLE, leave_request
+from stsyn_mpi.mpi.stages import STAGES_VARIABLE, leave_request, make_folder
 
 FORWARDED = (
     signal.SIGINT,
@@ -78,9 +76,7 @@ class _Supervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.first_signal: float | None = None
         self.reason: str | None = None
-        self.folder: Path | None = None
-        with suppress(OSError):
-            self.folder = Path(tempfile.mkdtemp(prefix="stsyn-mpi-"))
+        self.folder = make_folder()
         self.spared = set(descendants(os.getpid()))
         self.watch = JobWatch(self.spared, self.folder)
         self.libc = ctypes.CDLL(None)

@@ -44,7 +44,7 @@ def note(number, frame):
 import mpi4py
 mpi4py.rc.threads = False
 from mpi4py import MPI
-from stsyn_mpi.mpi.stages import Stage, tell
+from stsyn_mpi.mpi.stages import tell_begun
 rank = MPI.COMM_WORLD.rank
 if manner == "orphan":
     null = subprocess.DEVNULL
@@ -57,7 +57,7 @@ signal.signal(signal.SIGUSR1, note)
 if manner == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 MPI.COMM_WORLD.Barrier()
-tell(Stage.BEGUN)
+tell_begun()
 pid = folder / f"{rank}.tmp"
 pid.write_text(str(os.getpid()))
 pid.rename(folder / f"{rank}.pid")

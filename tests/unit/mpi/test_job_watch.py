@@ -1,12 +1,20 @@
 """When a supervisor ends its job: processes and the clock are made up."""
 
+import shutil
+
 import pytest
 
 from stsyn_mpi.mpi import job_watch
 from stsyn_mpi.mpi.job_watch import BROKEN_SECONDS, LINGER_SECONDS, JobWatch
 from stsyn_mpi.mpi.processes import RankProcess
-from stsyn_mpi.mpi.stages import STAGES_VARIABLE, Stage, leave_request, read_request
-from stsyn_mpi.mpi.stages import tell as tell_stage
+from stsyn_mpi.mpi.stages import (
+    STAGES_VARIABLE,
+    leave_request,
+    make_folder,
+    read_request,
+    tell_begun,
+    tell_over,
+)
 
 FIRST_PID = 100
 
@@ -36,8 +44,16 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path, monkeypatch):
-    made = Node(tmp_path)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = make_folder()
+    monkeypatch.setenv(STAGES_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def node(folder, monkeypatch):
+    made = Node(folder)
     monkeypatch.setattr(job_watch, "descendants", lambda root: sorted(made.alive))
     monkeypatch.setattr(job_watch, "shared_memory_of", lambda pids: set())
     monkeypatch.setattr(
@@ -48,7 +64,6 @@ def node(tmp_path, monkeypatch):
     monkeypatch.setattr(
         job_watch, "is_alive", lambda pid: pid - FIRST_PID in made.alive
     )
-    monkeypatch.setenv(STAGES_VARIABLE, str(tmp_path))
     return made
 
 
@@ -88,11 +103,11 @@ def test_ranks_are_looked_for_again_before_the_job_is_ended(node):
     assert node.after(50) is None
 
 
-@pytest.mark.parametrize("stage", Stage)
-def test_from_round_0_on_the_root_sees_to_deaths(node, stage):
+@pytest.mark.parametrize("tell", [tell_begun, tell_over])
+def test_from_round_0_on_the_root_sees_to_deaths(node, tell):
     node.start(0, 1, 2)
     node.after(1)
-    tell_stage(stage)
+    tell()
     node.end(2)
     assert node.after(0.9 * LINGER_SECONDS) is None
 
@@ -108,25 +123,38 @@ def test_without_a_folder_nothing_is_known_of_the_stage(node):
 def test_who_stays_when_the_run_is_over_keeps_nobody(node):
     node.start(0, 1, 2)
     node.after(1)
-    tell_stage(Stage.OVER)
+    tell_over()
     cause = node.after(LINGER_SECONDS + 1)
     assert cause == "not all ranks left when the run was over"
 
 
 def test_a_launcher_that_stays_when_the_root_is_gone_is_ended(node):
     node.start(0, 1, 2)
-    tell_stage(Stage.BEGUN)
+    tell_begun()
     node.after(1)
     node.end(0)
     cause = node.after(LINGER_SECONDS + 1)
     assert cause == "the launcher stayed when the root was gone"
 
 
-def test_ranks_learn_what_asked_the_supervisor(node, tmp_path, monkeypatch):
+def test_a_folder_that_is_gone_is_that_of_a_job_that_goes_on(node, folder):
+    node.start(0, 1, 2)
+    node.after(1)
+    tell_begun()
+    shutil.rmtree(folder)
+    tell_begun()
+    tell_over()
+    leave_request(folder, "SIGTERM")
+    node.end(2)
+    assert node.watch.has_begun
+    assert node.after(100) is None
+
+
+def test_ranks_learn_what_asked_the_supervisor(node, folder, monkeypatch):
     assert read_request() is None
-    leave_request(tmp_path, "SIGTERM to stsyn-mpi train")
+    leave_request(folder, "SIGTERM to stsyn-mpi train")
     assert read_request() == "SIGTERM to stsyn-mpi train"
     monkeypatch.delenv(STAGES_VARIABLE)
     assert read_request() is None
-    tell_stage(Stage.OVER)
+    tell_over()
     assert not node.watch.is_over
