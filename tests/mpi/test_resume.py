@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -39,7 +40,9 @@ def checkpoints_of(path):
 
 def kill_all(job, path):
     for pid in pids_of(path):
-        os.kill(pid, signal.SIGKILL)
+        # A rank that hears of the first death leaves.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     # An mpirun that survives deaths has nothing to complain of.
     job.wait()
 

@@ -32,6 +32,18 @@ def test_roles_come_from_the_environment(environ, launched, size, rank):
     assert launch.rank_in(environ) == rank
 
 
+@pytest.mark.parametrize(
+    ("environ", "size"),
+    [
+        ({}, None),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "3", "OMPI_COMM_WORLD_SIZE": "9"}, 3),
+        ({"MPI_LOCALNRANKS": "2"}, 2),
+    ],
+)
+def test_launchers_say_how_many_ranks_a_node_has(environ, size):
+    assert launch.local_size_in(environ) == size
+
+
 def test_tasks_without_an_mpi_between_them_are_refused():
     launch.check_single_process({"SLURM_STEP_NUM_TASKS": "1"})
     launch.check_single_process({"SLURM_STEP_NUM_TASKS": "4", "PMI_RANK": "1"})
