@@ -109,10 +109,11 @@ def _find_checkpoint(job: Job, path: Path, n_params: int) -> Checkpoint | None:
     with open_run(path) as run:
         run_id, n_rounds = str(run.attributes.get("run_id", "")), run.n_rounds
     folder = checkpoint_folder(path)
-    if n_rounds and not folder.is_dir() and not job.config.force:
+    if n_rounds and not folder.is_dir():
+        # Job scripts give --force with every --resume, so that it is no consent.
         raise InputError(
-            f"--resume {path}: the folder {folder} with its checkpoints is missing; "
-            "move it along with the file, or begin anew at round 0 with --force"
+            f"--resume {path}: the folder {folder} with its checkpoints is missing: "
+            "move it along with the file, or begin anew with --out FILE --force"
         )
     if not any(folder.glob("round-*.h5")):
         LOG.warning("%s has no checkpoint: the run begins anew at round 0", path)
