@@ -122,7 +122,8 @@ def last_line(code: int, ending: Ending, run_file: Path | None) -> str | None:
             state, n_rounds = run.state, run.n_rounds
     except InputError as error:
         return f"the job broke off: {ending.cause}; {error}"
-    if state == "failed":
+    # What the root printed of its failure may not have come through a forced end.
+    if state == "failed" and not ending.was_forced:
         return None
     return (
         f"the job broke off: {ending.cause}; {n_rounds} rounds are in {run_file}; "

@@ -184,6 +184,13 @@ FORCED = Ending(137, "not all ranks left when the run was over", was_forced=True
         (2, BROKEN, None, None),
         (3, BROKEN, "lost", None),
         (1, BROKEN, "failed", None),
+        (
+            1,
+            FORCED,
+            "failed",
+            f"the job broke off: {FORCED.cause}; 3 rounds are in run.h5; "
+            "to go on: stsyn-mpi train --resume run.h5",
+        ),
         (0, FORCED, "done", f"{FORCED.cause}: the job was ended"),
         (1, BROKEN, None, f"the job broke off: {BROKEN.cause}; it wrote no run file"),
         (
