@@ -122,8 +122,9 @@ def last_line(code: int, ending: Ending, run_file: Path | None) -> str | None:
             state, n_rounds = run.state, run.n_rounds
     except InputError as error:
         return f"the job broke off: {ending.cause}; {error}"
-    # What the root printed of its failure may not have come through a forced end.
-    if state == "failed" and not ending.was_forced:
+    # Of a failure in a round the root tells, and then goes on to its end. Before, or if
+    # the end was forced, its words may not have come through.
+    if state == "failed" and ending.had_begun and not ending.was_forced:
         return None
     return (
         f"the job broke off: {ending.cause}; {n_rounds} rounds are in {run_file}; "

@@ -45,11 +45,14 @@ class Ending:
         What ended it, in a few words.
     was_forced
         Whether it was the supervisor that ended it.
+    had_begun
+        Whether it had come to round 0.
     """
 
     code: int
     cause: str
     was_forced: bool = False
+    had_begun: bool = True
 
 
 def supervise(command: Sequence[str], environment: Mapping[str, str]) -> Ending:
@@ -132,7 +135,8 @@ class _Supervisor:
     def _wait(self, process: subprocess.Popen[bytes]) -> Ending:
         while self.reason is None:
             with suppress(subprocess.TimeoutExpired):
-                return _ended_by_itself(process.wait(_POLL_SECONDS))
+                code = process.wait(_POLL_SECONDS)
+                return _ended_by_itself(code, had_begun=self.watch.has_begun)
             found = self.watch.poll(time.monotonic())
             self.reason = self.reason or found
         self.watch.look()
@@ -141,7 +145,12 @@ class _Supervisor:
             process.wait(_TERMINATE_SECONDS)
         process.kill()
         process.wait()
-        return Ending(128 + signal.SIGKILL, self.reason, was_forced=True)
+        return Ending(
+            128 + signal.SIGKILL,
+            self.reason,
+            was_forced=True,
+            had_begun=self.watch.has_begun,
+        )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         now, name = time.monotonic(), signal.Signals(number).name
@@ -164,13 +173,14 @@ class _Supervisor:
             self.process.send_signal(signal.SIGUSR1)
 
 
-def _ended_by_itself(code: int) -> Ending:
+def _ended_by_itself(code: int, *, had_begun: bool) -> Ending:
     """Return the ending of a launcher that nobody ended here."""
     if code < 0:
         name = _signal_name(-code)
-        return Ending(128 - code, f"{name} to the launcher")
+        return Ending(128 - code, f"{name} to the launcher", had_begun=had_begun)
     name = f" ({_signal_name(code - 128)})" if code > 128 else ""
-    return Ending(code, f"the launcher ended with code {code}{name}")
+    cause = f"the launcher ended with code {code}{name}"
+    return Ending(code, cause, had_begun=had_begun)
 
 
 def _signal_name(number: int) -> str:

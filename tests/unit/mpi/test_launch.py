@@ -174,6 +174,7 @@ def test_exit_code_is_the_state_of_the_run(monkeypatch, launcher_code, state, ex
 
 
 BROKEN = Ending(137, "the launcher ended with code 137 (SIGKILL)")
+EARLY = Ending(1, "the launcher ended with code 1", had_begun=False)
 FORCED = Ending(137, "not all ranks left when the run was over", was_forced=True)
 
 
@@ -184,12 +185,15 @@ FORCED = Ending(137, "not all ranks left when the run was over", was_forced=True
         (2, BROKEN, None, None),
         (3, BROKEN, "lost", None),
         (1, BROKEN, "failed", None),
-        (
-            1,
-            FORCED,
-            "failed",
-            f"the job broke off: {FORCED.cause}; 3 rounds are in run.h5; "
-            "to go on: stsyn-mpi train --resume run.h5",
+        *(
+            (
+                1,
+                ending,
+                "failed",
+                f"the job broke off: {ending.cause}; 3 rounds are in run.h5; "
+                "to go on: stsyn-mpi train --resume run.h5",
+            )
+            for ending in (EARLY, FORCED)
         ),
         (0, FORCED, "done", f"{FORCED.cause}: the job was ended"),
         (1, BROKEN, None, f"the job broke off: {BROKEN.cause}; it wrote no run file"),
