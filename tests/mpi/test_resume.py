@@ -166,24 +166,6 @@ def test_without_a_checkpoint_the_run_begins_anew(start, tmp_path):
 
 
 @pytest.mark.once
-def test_a_run_file_without_the_folder_of_its_checkpoints_is_refused(start, tmp_path):
-    path, moved = tmp_path / "run.h5", tmp_path / "moved.h5"
-    assert start(3, "--out", path, *SAME, "--rounds", 2).wait() == 0
-    path.rename(moved)
-    before = moved.read_bytes()
-    # Job scripts give --force with every --resume.
-    job = start(3, "--resume", moved, "--rounds", 3, "--force")
-    assert job.wait() == EXIT_BAD_INPUT
-    complaint = f"the folder {checkpoint_folder(moved)} with its checkpoints is missing"
-    assert complaint in job.errors
-    assert moved.read_bytes() == before
-    checkpoint_folder(path).rename(checkpoint_folder(moved))
-    job = start(3, "--resume", moved, "--rounds", 3)
-    assert job.wait() == 0, job.errors
-    assert round_begun(job) == 2
-
-
-@pytest.mark.once
 def test_too_few_workers_left_end_the_run_and_all_resume_it(start, tmp_path, openmpi):
     path = tmp_path / "run.h5"
     job = start(4, "--out", path, *SAME, "--min-workers", 3)

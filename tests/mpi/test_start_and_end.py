@@ -5,7 +5,7 @@ import signal
 import sys
 
 import pytest
-from real_jobs import Job, is_alive, pids_of, rounds_of, wait_until
+from real_jobs import Job, is_alive, pids_of, wait_until
 
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED
 from stsyn_mpi.mpi.processes import descendants, ranks_among
@@ -91,10 +91,10 @@ def resume_line(path, n_rounds):
     return f"{done}; to go on: stsyn-mpi train --resume {path}\n"
 
 
-@pytest.mark.parametrize("act", ["sys.exit(2)", "die()"])
-def test_a_rank_that_ends_before_mpi_starts_ends_the_job(start_patched, tmp_path, act):
+def test_a_rank_that_ends_before_mpi_starts_ends_the_job(start_patched, tmp_path):
     path = tmp_path / "run.h5"
-    job = start_patched(BEFORE_INIT.format(act=act), "--out", path, *OPTIONS)
+    patch = BEFORE_INIT.format(act="sys.exit(2)")
+    job = start_patched(patch, "--out", path, *OPTIONS)
     assert job.wait() == EXIT_FAILED
     # Where a launcher sees to it itself, it may be faster.
     assert "stsyn-mpi: the job broke off: " in job.errors
@@ -137,15 +137,7 @@ def test_a_rank_that_stops_on_its_way_out_does_not_keep_the_job(
         assert run.state is RunState.DONE
 
 
-def test_a_killed_root_leaves_a_way_to_go_on(start_alone, tmp_path):
-    path = tmp_path / "run.h5"
-    fault = ("--fault", "kill:root,round=3")
-    job = start_alone("-M", 3, "--out", path, *fault, *OPTIONS)
-    assert job.wait() == EXIT_FAILED
-    assert "stsyn-mpi: the job broke off: the launcher ended with code" in job.errors
-    assert resume_line(path, rounds_of(path)) in job.errors
-
-
+@pytest.mark.once
 def test_the_checkpoint_does_not_wait_for_evaluations(start_patched, tmp_path):
     path = tmp_path / "run.h5"
     often = ("--rounds", 100_000, "--checkpoint-every", "1h")
