@@ -84,6 +84,8 @@ class TrainConfig:
         Where a checkpoint cannot be written: ``stop | go-on``.
     min_workers : int
         With fewer workers left the run ends.
+    start_limit : float
+        Seconds within which all ranks have to be in MPI_Init and out of it again.
     log_level, log_dir
         ``debug | info | warning | error``; a folder for one log file per rank.
     wait : str
@@ -142,6 +144,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     full_disk: str = "stop"
     min_workers: int = 1
+    start_limit: float = _seconds(1800.0)
     log_level: str = "info"
     log_dir: str | None = None
     wait: str = "auto"

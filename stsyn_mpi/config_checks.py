@@ -99,7 +99,7 @@ def _check_counts(config: TrainConfig) -> None:
 
 
 def _check_numbers(config: TrainConfig) -> None:
-    positive = ("lr", "time_limit", "alive_interval", "checkpoint_every")
+    positive = ("lr", "time_limit", "alive_interval", "checkpoint_every", "start_limit")
     for name in (*positive, "weight_decay"):
         value = getattr(config, name)
         if value is None:

@@ -20,11 +20,11 @@ def refuse(message: str, code: int) -> int:
         # leaves, so the others give rank 0, which prints the line, time to do so.
         time.sleep(_QUIET_SECONDS)
         return code
-    print(f"stsyn-mpi: error: {_one_line(message)}", file=sys.stderr, flush=True)
+    print(f"stsyn-mpi: error: {one_line(message)}", file=sys.stderr, flush=True)
     return code
 
 
-def _one_line(message: str) -> str:
+def one_line(message: str) -> str:
     """Return a message that a terminal shows as it is, cut where it is endless.
 
     Names in it can come out of files that strangers wrote.

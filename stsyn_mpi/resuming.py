@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ MAY_CHANGE = frozenset(
         "checkpoint_every",
         "keep_checkpoints",
         "min_workers",
+        "start_limit",
         "full_disk",
     }
 )
@@ -65,6 +67,12 @@ def train_config(
         if config.resume is not None:
             raise InputError("resume is a flag for one start of a run, not for a file")
         return config
+    out = overrides.get("out")
+    if out is not None and os.path.realpath(out) != os.path.realpath(path):
+        raise InputError(
+            f"--out {out} contradicts --resume {path}: a resumed run goes on in its "
+            "own file"
+        )
     values = _given(toml_path, overrides)
     stored = _stored_config(path)
     _check_same(stored, values, path)
@@ -83,7 +91,7 @@ def _given(
     if toml_path is not None:
         where = f"configuration {str(toml_path)!r}"
         values = {**coerce_all(read_toml(toml_path), types, where), **values}
-    # The name of the run file is that of the run which goes on.
+    # The name in a configuration file was for the run's first start.
     values.pop("out", None)
     return values
 

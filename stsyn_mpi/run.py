@@ -10,6 +10,7 @@ from stsyn_mpi.errors import EXIT_FAILED, InputError
 from stsyn_mpi.mpi import startup
 from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.startup import World
+from stsyn_mpi.mpi.wire import ROOT
 from stsyn_mpi.progress import print_failure, set_up_logging
 
 # A thread that computes in pure Python gives the other one a turn this often.
@@ -19,7 +20,6 @@ _SWITCH_INTERVAL_S = 5e-4
 def run_rank(
     config: TrainConfig,
     make_model: ModelFactory | None = None,
-    signals: SignalBox | None = None,
 ) -> int:
     """Run the role of this rank: 0 is the root, all others are workers.
 
@@ -29,8 +29,6 @@ def run_rank(
         The same on all ranks.
     make_model
         Makes the model, instead of the one that ``config`` names.
-    signals
-        Where signals are noted, if they are taken over already.
 
     Returns
     -------
@@ -43,11 +41,10 @@ def run_rank(
     InputError
         On every rank, if one of them refuses its input.
     """
-    if signals is None:
-        signals = SignalBox()
-        signals.install()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    world = startup.open_world(os.environ)
+    world = startup.open_world(os.environ, config.start_limit)
+    signals = SignalBox()
+    signals.install()
     try:
         _check(world, config)
         code = _run_role(world, config, make_model, signals)
@@ -55,13 +52,21 @@ def run_rank(
         startup.leave_in_order(world)
         raise InputError(str(refusal)) from None
     except BaseException as error:
-        if startup.tells_of_death(error):
-            startup.leave_at_once(EXIT_FAILED)
-        print_failure(world.rank, traceback.format_exc())
+        _tell_failure(world, error)
         startup.end_job(world, EXIT_FAILED)
         raise
     startup.leave_in_order(world)
     return code
+
+
+def _tell_failure(world: World, error: BaseException) -> None:
+    """Print what failed before round 0; a worker that heard of a death leaves."""
+    if not startup.tells_of_death(error):
+        print_failure(world.rank, traceback.format_exc())
+    elif world.rank == ROOT:
+        print("stsyn-mpi: a rank died before round 0", file=sys.stderr, flush=True)
+    else:
+        startup.leave_at_once(EXIT_FAILED)
 
 
 def _check(world: World, config: TrainConfig) -> None:

@@ -20,6 +20,7 @@ from stsyn_mpi.runfile.checkpoint import (
     remove_checkpoints,
 )
 from stsyn_mpi.runfile.paths import default_run_path
+from stsyn_mpi.runfile.publish import cannot_write
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.writer import RunWriter
 
@@ -68,6 +69,10 @@ def open_run_files(
         stops_when_full=config.full_disk == "stop",
     )
     checkpoints = CheckpointWriter(out, writer.run_id, keep)
+    try:
+        checkpoints.make_folder()
+    except OSError as error:
+        raise cannot_write(checkpoints.folder, error) from None
     checkpointer = Checkpointer(checkpoints, terms, LOG.error)
     return RunFiles(writer, checkpointer, checkpoint)
 
@@ -97,10 +102,20 @@ def _create(job: Job, provenance: Mapping[str, object]) -> RunWriter:
 
 
 def _find_checkpoint(job: Job, path: Path, n_params: int) -> Checkpoint | None:
-    """Return the newest sound checkpoint; None where the run came to no first one."""
+    """Return the newest sound checkpoint; None where the run came to no first one.
+
+    Every run makes the folder of its checkpoints before its first round.
+    """
     with open_run(path) as run:
         run_id, n_rounds = str(run.attributes.get("run_id", "")), run.n_rounds
-    if not any(checkpoint_folder(path).glob("round-*.h5")):
+    folder = checkpoint_folder(path)
+    if n_rounds and not folder.is_dir():
+        # Job scripts give --force with every --resume, so that it is no consent.
+        raise InputError(
+            f"--resume {path}: the folder {folder} with its checkpoints is missing: "
+            "move it along with the file, or begin anew with --out FILE --force"
+        )
+    if not any(folder.glob("round-*.h5")):
         LOG.warning("%s has no checkpoint: the run begins anew at round 0", path)
         return None
     checkpoint, warnings = load_checkpoint(path, run_id, at_most=n_rounds)

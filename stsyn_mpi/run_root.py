@@ -27,6 +27,7 @@ from stsyn_mpi.mpi.binding import device_map, sharing_warnings, take_seat
 from stsyn_mpi.mpi.farewell import dismiss, dismiss_after_failure
 from stsyn_mpi.mpi.root import RankFailed, Root
 from stsyn_mpi.mpi.signals import SignalBox
+from stsyn_mpi.mpi.stages import tell_begun, tell_over
 from stsyn_mpi.mpi.startup import Place, World
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import rank_of
@@ -88,6 +89,7 @@ def run_root(
             world, job, courier, files, evaluation, initial, signals, progress
         )
         startup.start_together(world)
+        tell_begun()
         n_hosts = len({place.host for place in everyone})
         _tell_devices(everyone)
         if (caveat := bias_of(job.config)) is not None:
@@ -141,8 +143,6 @@ def _provenance(job: Job, everyone: list[Place], world: World) -> dict[str, obje
 def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
     """Run the root and complete its file: only then may anybody leave."""
     finish = root.run()
-    if finish.outcome is not Outcome.FAILED:
-        root.save_checkpoint()
     writer.write_final_params(root.model.to_host())
     writer.set_state(RunState(finish.outcome.value), finish.reason)
     writer.close()
@@ -160,15 +160,18 @@ def _collect(root: Root, writer: RunWriter, progress: Progress) -> Outcome:
 
 def _end(root: Root, everyone: list[Place], timeout_s: float, code: int) -> None:
     """End the run for all workers; leave at once if one of them does not answer."""
-    silent = [rank_of(w) for w in dismiss(root.requests, root.end_workers, timeout_s)]
+    silent = dismiss(root.requests, root.end_workers, timeout_s)
     if not silent:
         root.requests.cancel_receives()
         return
-    LOG.warning("ranks %s did not answer at the end", silent)
-    lost = {rank_of(worker) for worker in root.requests.lost}
-    elsewhere = startup.kill_hung(everyone, [r for r in silent if r not in lost])
+    # Of the lost it was said when they died.
+    hung = [rank_of(worker) for worker in silent if worker not in root.requests.lost]
+    if hung:
+        LOG.warning("ranks %s did not answer at the end", hung)
+    elsewhere = startup.kill_hung(everyone, hung)
     if elsewhere:
         LOG.warning("ranks %s are on other nodes: end them there", elsewhere)
+    tell_over()
     startup.leave_at_once(code)
 
 
@@ -201,11 +204,14 @@ def _fail(
         writer.set_state(RunState.FAILED, f"rank {rank} on {host}: {last_line}")
         writer.close()
     except Exception as disk_error:
-        print(f"stsyn-mpi: {disk_error}", file=sys.stderr, flush=True)
+        # On a full disk it is what ended the run.
+        if str(disk_error) != text:
+            print(f"stsyn-mpi: {disk_error}", file=sys.stderr, flush=True)
     if root is not None and has_begun:
         try:
             deaf = set(dismiss_after_failure(root.requests, timeout_s))
             hung = sorted(deaf - root.requests.lost)
             startup.kill_hung(everyone, [rank_of(worker) for worker in hung])
         finally:
+            tell_over()
             startup.leave_at_once(EXIT_FAILED)

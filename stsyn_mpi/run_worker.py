@@ -11,6 +11,7 @@ from stsyn_mpi.mpi import startup
 from stsyn_mpi.mpi.agreement import agree_on_transfer
 from stsyn_mpi.mpi.binding import take_seat
 from stsyn_mpi.mpi.signals import SignalBox
+from stsyn_mpi.mpi.stages import tell_begun, tell_over
 from stsyn_mpi.mpi.startup import World
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import worker_of
@@ -97,6 +98,7 @@ def run_worker(
         tells_updates=job.config.record_updates,
     )
     startup.start_together(world)
+    tell_begun()
     _work(worker)
     return EXIT_DONE
 
@@ -112,5 +114,7 @@ def _work(worker: Worker) -> None:
         worker.fail(traceback.format_exc())
         startup.leave_at_once(EXIT_FAILED)
         raise
+    if worker.has_ended:
+        tell_over()
     if not farewell.finalize:
         startup.leave_at_once(EXIT_FAILED if farewell.has_failed else EXIT_DONE)

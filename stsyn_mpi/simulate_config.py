@@ -18,8 +18,8 @@ class SimulateConfig(TrainConfig):
     """All options of a run under a virtual clock; see `TrainConfig` for the others.
 
     Options that belong to real processes (``wait``, ``swmr``, ``alive_interval``,
-    ``upload_buffers``, ``root_device``, ``gpu_direct``, ``fault``) are taken and have
-    no effect, except that faults are refused.
+    ``start_limit``, ``upload_buffers``, ``root_device``, ``gpu_direct``, ``fault``) are
+    taken and have no effect, except that faults are refused.
 
     Attributes
     ----------

@@ -54,8 +54,10 @@ _HELP = {
     "resume": "Go on in this run file from its last checkpoint.",
     "checkpoint_every": "Time between checkpoints.",
     "keep_checkpoints": "Checkpoints that stay, the newest ones.",
-    "full_disk": "Where a checkpoint cannot be written: stop | go-on.",
+    "full_disk": "Where a checkpoint cannot be written: stop | go-on; neither helps "
+    "where the disk of the run file is the one that is full.",
     "min_workers": "With fewer workers left the run ends.",
+    "start_limit": "A rank that is still waiting for others to start ends itself.",
     "log_level": "debug | info | warning | error",
     "log_dir": "Folder for one log file per rank.",
     "wait": "How ranks wait for messages: auto | block | poll.",

@@ -37,12 +37,7 @@ def train(arguments: Sequence[str], /, toml: str | None, **flags: Any) -> int:
 
         return train_under_mpirun(config, arguments)
     out = config.out or os.environ.get(launch.RUN_FILE_VARIABLE)
-    # From here on a signal asks for an orderly end; the imports below take a while.
-    from stsyn_mpi.mpi.signals import SignalBox
-
-    signals = SignalBox()
-    signals.install()
     launch.limit_blas(os.environ, config.blas_threads)
     from stsyn_mpi.run import run_rank
 
-    return run_rank(dataclasses.replace(config, out=out), signals=signals)
+    return run_rank(dataclasses.replace(config, out=out))

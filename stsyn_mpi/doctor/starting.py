@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,10 @@ def start(arguments: Sequence[str], n_workers: int, blas_threads: int) -> int:
             blas_threads=blas_threads,
             variables={SIGN_VARIABLE: str(sign)},
         )
-        code = supervise(command, environment)
+        ending = supervise(command, environment)
+        if ending.was_forced:
+            line = f"stsyn-mpi: the examination broke off: {ending.cause}"
+            print(line, file=sys.stderr, flush=True)
         # A launcher that outlives dead ranks may leave with 0 when all are dead.
-        return code if code != EXIT_DONE or sign.exists() else EXIT_FAILED
+        has_worked = ending.code != EXIT_DONE or sign.exists()
+        return ending.code if has_worked else EXIT_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +23,9 @@ from stsyn_mpi.mpi.launch import (
     mpirun_command,
     rank_argv,
 )
-from stsyn_mpi.mpi.supervisor import supervise
+from stsyn_mpi.mpi.supervisor import Ending, supervise
 from stsyn_mpi.preflight import prepare
+from stsyn_mpi.refusal import one_line
 
 _CODE_OF_STATE = {
     "done": EXIT_DONE,
@@ -65,8 +67,13 @@ def train_under_mpirun(config: TrainConfig, arguments: Sequence[str]) -> int:
         variables={RUN_FILE_VARIABLE: str(out)},
     )
     earlier = _identity(out)
-    code = supervise(command, environment)
-    return exit_code(code, out if _identity(out) != earlier else None)
+    ending = supervise(command, environment)
+    written = out if _identity(out) != earlier else None
+    code = exit_code(ending.code, written)
+    line = last_line(code, ending, written or (out if ready.resume else None))
+    if line is not None:
+        print(f"stsyn-mpi: {one_line(line)}", file=sys.stderr, flush=True)
+    return code
 
 
 def exit_code(launcher_code: int, run_file: Path | None) -> int:
@@ -90,6 +97,39 @@ def exit_code(launcher_code: int, run_file: Path | None) -> int:
     with suppress(InputError):
         return _CODE_OF_STATE.get(read_state(run_file), EXIT_FAILED)
     return EXIT_FAILED
+
+
+def last_line(code: int, ending: Ending, run_file: Path | None) -> str | None:
+    """Return what is left to say of a job; None where its root has said it all.
+
+    Parameters
+    ----------
+    code : int
+        From `exit_code`.
+    ending : Ending
+        Of the launcher.
+    run_file : Path or None
+        Of the run; None if there is none.
+    """
+    if code != EXIT_FAILED:
+        return f"{ending.cause}: the job was ended" if ending.was_forced else None
+    if run_file is None:
+        return f"the job broke off: {ending.cause}; it wrote no run file"
+    from stsyn_mpi.runfile.reader import open_run
+
+    try:
+        with open_run(run_file) as run:
+            state, n_rounds = run.state, run.n_rounds
+    except InputError as error:
+        return f"the job broke off: {ending.cause}; {error}"
+    # Of a failure in a round the root tells, and then goes on to its end. Before, or if
+    # the end was forced, its words may not have come through.
+    if state == "failed" and ending.had_begun and not ending.was_forced:
+        return None
+    return (
+        f"the job broke off: {ending.cause}; {n_rounds} rounds are in {run_file}; "
+        f"to go on: stsyn-mpi train --resume {run_file}"
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -31,6 +31,12 @@ _RANK_VARIABLES = (
     "MV2_COMM_WORLD_RANK",
 )
 _SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+_LOCAL_SIZE_VARIABLES = (
+    "OMPI_COMM_WORLD_LOCAL_SIZE",
+    "MPI_LOCALNRANKS",
+    "PMI_LOCAL_SIZE",
+    "MV2_COMM_WORLD_LOCAL_SIZE",
+)
 _SLURM_TASKS = "SLURM_STEP_NUM_TASKS"
 
 
@@ -70,6 +76,12 @@ def rank_in(environ: Mapping[str, str]) -> int | None:
     """Return the rank that the launcher gave this process; None outside a launcher."""
     ranks = (_number(environ, name) for name in _RANK_VARIABLES)
     return next((rank for rank in ranks if rank is not None), None)
+
+
+def local_size_in(environ: Mapping[str, str]) -> int | None:
+    """Return how many ranks the launcher started on this node; None if not said."""
+    sizes = (_number(environ, name) for name in _LOCAL_SIZE_VARIABLES)
+    return next((size for size in sizes if size), None)
 
 
 def launcher_flavour(environ: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from mpi4py import MPI
 from stsyn_mpi.mpi import wire
 from stsyn_mpi.mpi.actions import RootActions, RootParts
 from stsyn_mpi.mpi.requests import POLL_PAUSE_S, Line
-from stsyn_mpi.mpi.wire import Field, Kind, rank_of
+from stsyn_mpi.mpi.stages import read_request
+from stsyn_mpi.mpi.wire import ROOT, Field, Kind, rank_of
 from stsyn_mpi.protocol import commands as do
 from stsyn_mpi.protocol import events as ev
 from stsyn_mpi.protocol.coordinator import Coordinator
@@ -66,12 +67,16 @@ class Root(RootActions):
         self._has_told_stop = False
 
     def run(self) -> do.Finish:
-        """Run until the coordinator finishes and the last model is evaluated.
+        """Run until the coordinator finishes, save, and evaluate the last model.
+
+        A second signal skips what has not been evaluated yet.
 
         Raises
         ------
         RankFailed
             If a worker raised.
+        RunFailure
+            If the checkpoint cannot be written, and that ends the run.
         """
         self.has_begun = True
         for worker in self.requests.workers:
@@ -84,6 +89,9 @@ class Root(RootActions):
             done = self.requests.wait(is_urgent=is_collecting)
             self._handle_all(done)
             self._look_around(is_idle=not done)
+        # Evaluations may take longer than whoever asked to stop will wait.
+        if self._finish.outcome is not do.Outcome.FAILED:
+            self.save_checkpoint()
         self._await_evaluations()
         self.flush()
         return self._finish
@@ -94,10 +102,13 @@ class Root(RootActions):
         return self._parts.evaluator.n_skipped
 
     def _await_evaluations(self) -> None:
-        while self._parts.evaluator.is_busy:
+        signals = self._parts.signals
+        signals.may_insist = True
+        while self._parts.evaluator.is_busy and not signals.insists:
             self._handle_all(self.requests.poll())
             self._take_evaluations()
             time.sleep(POLL_PAUSE_S)
+        signals.may_insist = False
         self._raise_evaluator_failure()
 
     # From requests to events
@@ -171,8 +182,7 @@ class Root(RootActions):
             return ev.ProgressReported(t, worker, round_index, n_updates)
         if kind is Kind.STOP:
             number = wire.whole(message, Field.SIGNAL)
-            reason = f"{Signals(number).name} to rank {rank_of(worker)}"
-            return ev.StopRequested(t, reason)
+            return ev.StopRequested(t, _why_stopped(number, rank_of(worker)))
         if kind in (Kind.ALIVE, Kind.UPDATES):
             return ev.AliveReported(t, worker)
         raise ValueError(f"control message of kind {kind.name} from worker {worker}")
@@ -185,9 +195,7 @@ class Root(RootActions):
         number = self._parts.signals.received
         if number and not self._has_told_stop:
             self._has_told_stop = True
-            self._feed(
-                ev.StopRequested(self._now(), f"{Signals(number).name} to the root")
-            )
+            self._feed(ev.StopRequested(self._now(), _why_stopped(number, ROOT)))
         self._take_evaluations()
         self._raise_evaluator_failure()
         self._tend_checkpoints()
@@ -222,3 +230,11 @@ class Root(RootActions):
     def _raise_evaluator_failure(self) -> None:
         if self._parts.evaluator.failure is not None:
             raise RuntimeError(f"evaluation failed\n{self._parts.evaluator.failure}")
+
+
+def _why_stopped(number: int, rank: int) -> str:
+    """Say what asked for the end: a supervisor passes on another signal than it got."""
+    if (request := read_request()) is not None:
+        return request
+    where = "the root" if rank == ROOT else f"rank {rank}"
+    return f"{Signals(number).name} to {where}"

@@ -1,4 +1,4 @@
-"""Signals that ask for an orderly end: the first is noted, the second is obeyed."""
+"""Signals that ask for an orderly end: the first is noted, a later one is obeyed."""
 
 import os
 import signal
@@ -18,10 +18,15 @@ class SignalBox:
     ----------
     received
         Number of the first signal, 0 before any.
+    may_insist
+        Whether the second signal is noted, too, since there is something to skip.
+    insists
+        Whether it has come: the next one is obeyed.
     """
 
     def __init__(self) -> None:
         self.received = 0
+        self.may_insist = self.insists = False
         self._first_t = 0.0
 
     def install(self) -> None:
@@ -31,10 +36,14 @@ class SignalBox:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now - self._first_t > _SAME_REQUEST_S:
+        if not self.received:
+            self.received, self._first_t = number, now
+        elif now - self._first_t <= _SAME_REQUEST_S:
+            return
+        elif self.may_insist and not self.insists:
+            self.insists = True
+        else:
             # Where MPI survives deaths, a rank that exits is not missed by the others:
             # only one that a signal ends is.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        if not self.received:
-            self.received, self._first_t = number, now

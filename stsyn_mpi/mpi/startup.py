@@ -15,11 +15,15 @@ import numpy as np
 from mpi4py import MPI
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.mpi.alarm import ended_after
 from stsyn_mpi.mpi.launch import expected_world_size
 from stsyn_mpi.mpi.requests import DEAD_CLASSES
+from stsyn_mpi.mpi.stages import tell_over
 from stsyn_mpi.mpi.wire import ROOT
 
 TEXT_BYTES = 1024
+_START_LIMIT_S = 1800.0
+_FINALIZE_LIMIT_S = 60.0
 _POLL_PAUSE_S = 1e-3
 
 
@@ -69,16 +73,31 @@ class World:
         return self.comm.Get_size() - 1
 
 
-def open_world(environ: Mapping[str, str]) -> World:
+def open_world(environ: Mapping[str, str], limit_s: float = _START_LIMIT_S) -> World:
     """Initialise MPI and return the world.
 
-    One thread makes all MPI calls, so MPI_THREAD_FUNNELED is enough.
+    One thread makes all MPI calls, so MPI_THREAD_FUNNELED is enough. Where a rank died
+    before it came here, the others would wait for it without end: each of them ends
+    itself after a while, by SIGALRM. Until this returns, signals have to keep their
+    default actions: noted in MPI_Init, nobody would ever look at them.
+
+    Parameters
+    ----------
+    environ
+        Environment variables, with the launcher's.
+    limit_s
+        Seconds that the slowest rank may take to start.
 
     Raises
     ------
     InputError
         If there is no worker, or the launcher belongs to another MPI than mpi4py.
     """
+    with ended_after(limit_s):
+        return _open_world(environ)
+
+
+def _open_world(environ: Mapping[str, str]) -> World:
     owns_mpi = not MPI.Is_initialized()
     if owns_mpi:
         MPI.Init_thread(MPI.THREAD_FUNNELED)
@@ -224,10 +243,16 @@ def _complete(world: World, request: MPI.Request) -> None:
 
 
 def leave_in_order(world: World) -> None:
-    """Finalise MPI, unless the caller initialised it: every rank must come here."""
+    """Finalise MPI, unless the caller initialised it: every rank must come here.
+
+    One that is stopped on its way would keep all others: they end themselves after a
+    minute. Nothing is lost with them, since the run file is closed by now.
+    """
+    tell_over()
     world.comm.Free()
     if world.owns_mpi:
-        MPI.Finalize()
+        with ended_after(_FINALIZE_LIMIT_S):
+            MPI.Finalize()
 
 
 def leave_at_once(code: int) -> None:

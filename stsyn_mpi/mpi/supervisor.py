@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from types import FrameType
 
 from stsyn_mpi.children import dying_with
-from stsyn_mpi.mpi.launch import rank_in
+from stsyn_mpi.mpi.job_watch import JobWatch
+from stsyn_mpi.mpi.processes import descendants, kill_descendants
+from stsyn_mpi.mpi.stages import STAGES_VARIABLE, leave_request, make_folder
 
 FORWARDED = (
     signal.SIGINT,
@@ -27,28 +27,44 @@ FORWARDED = (
 )
 _SAME_SIGNAL_SECONDS = 0.5
 _TERMINATE_SECONDS = 2.0
-_LINGER_SECONDS = 15.0
 _POLL_SECONDS = 0.2
-_EARLY_POLLS = 100
-_REAP_SECONDS = 0.01
-_MPI_SEGMENT = re.compile(
-    r"(/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.|Intel_MPI_)\S*)"
-)
 _PR_SET_CHILD_SUBREAPER = 36
 _SESSION_BASE = "PRTE_MCA_prte_local_tmpdir_base"
 _SESSION_BASES = (_SESSION_BASE, "PRTE_MCA_prte_tmpdir_base")
 
 
-def supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a launcher to its end and return its exit code (128 + n for signal n).
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a job ended.
+
+    Attributes
+    ----------
+    code
+        Exit code of the launcher (128 + n for signal n).
+    cause
+        What ended it, in a few words.
+    was_forced
+        Whether it was the supervisor that ended it.
+    had_begun
+        Whether it had come to round 0.
+    """
+
+    code: int
+    cause: str
+    was_forced: bool = False
+    had_begun: bool = True
+
+
+def supervise(command: Sequence[str], environment: Mapping[str, str]) -> Ending:
+    """Run a launcher to its end.
 
     The launcher gets a session of its own, so that Ctrl-C reaches this process only.
-    The first signal of `FORWARDED` becomes one SIGUSR1 to the launcher, which passes
-    it on to the ranks as the request to stop in good order; the next one ends the job
-    at once, and so does a launcher that lingers when the root, on this node, is gone.
-    Whatever the job leaves running is killed, and what it leaves in shared memory on
-    this node or among temporary files is removed; if this process dies, the launcher is
-    told to end.
+    From round 0 on the first signal of `FORWARDED` becomes one SIGUSR1 to the launcher,
+    which passes it on to the ranks as the request to stop in good order, and the next
+    one ends the job at once. Before, not all ranks could take that request: the first
+    signal ends the job. So does whatever `JobWatch` finds. Whatever the job leaves
+    running is killed, and what it leaves in shared memory on this node or among
+    temporary files is removed; if this process dies, the launcher is told to end.
 
     Parameters
     ----------
@@ -62,19 +78,16 @@ class _Supervisor:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.first_signal: float | None = None
-        self.ending = False
-        self.spared: set[int] = set()
-        self.segments: set[Path] = set()
-        self.session: Path | None = None
-        self.root: int | None = None
-        self.root_seen = 0.0
+        self.reason: str | None = None
+        self.folder = make_folder()
+        self.spared = set(descendants(os.getpid()))
+        self.watch = JobWatch(self.spared, self.folder)
         self.libc = ctypes.CDLL(None)
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
         # Ranks that lose their launcher become children of this process, so that
         # they can be found whatever sessions and groups they have moved to.
         self.libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self.spared = set(descendants(os.getpid()))
         earlier = {number: signal.getsignal(number) for number in FORWARDED}
         for number in FORWARDED:
             # An ignored hang-up is the wish of nohup.
@@ -83,163 +96,95 @@ class _Supervisor:
         try:
             return self._wait(self._start(command, environment))
         finally:
-            self._look_at_job()
+            self.watch.look()
             kill_descendants(self.spared)
-            for path in self.segments:
+            for path in self.watch.segments:
                 with suppress(OSError):
                     path.unlink()
-            if self.session is not None:
-                shutil.rmtree(self.session, ignore_errors=True)
+            if self.folder is not None:
+                shutil.rmtree(self.folder, ignore_errors=True)
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
     def _start(
         self, command: Sequence[str], environment: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command,
-            env={**environment, **self._session_variables(environment)},
+            env={**environment, **self._folder_variables(environment)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=dying_with(os.getpid()),
         )
-        self.process = process
-        if self.first_signal is not None:
-            process.send_signal(signal.SIGUSR1)
-        return process
+        return self.process
 
-    def _session_variables(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Give the launcher a new folder for its temporary files on this node.
+    def _folder_variables(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Name the launcher and its ranks a new folder for their files on this node.
 
         Open MPI's names them by its process id and refuses to start ("listener thread
         failed to start") where one that was killed has left some under the same id.
         Other launchers know nothing of the variable.
         """
-        if any(name in environment for name in _SESSION_BASES):
+        if self.folder is None:
             return {}
-        with suppress(OSError):
-            self.session = Path(tempfile.mkdtemp(prefix="stsyn-mpi-"))
-            return {_SESSION_BASE: str(self.session)}
-        return {}
+        variables = {STAGES_VARIABLE: str(self.folder)}
+        if not any(name in environment for name in _SESSION_BASES):
+            variables[_SESSION_BASE] = str(self.folder)
+        return variables
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        n_polls = 0
-        while not self.ending:
+    def _wait(self, process: subprocess.Popen[bytes]) -> Ending:
+        while self.reason is None:
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(_POLL_SECONDS)
-                return code if code >= 0 else 128 - code
-            n_polls += 1
-            # Ranks map their shared memory some time after they have started.
-            if n_polls < _EARLY_POLLS or n_polls.bit_count() == 1:
-                self._look_at_job()
-            self.ending = self.ending or self._is_lingering()
-        self._look_at_job()
+                return _ended_by_itself(code, had_begun=self.watch.has_begun)
+            found = self.watch.poll(time.monotonic())
+            self.reason = self.reason or found
+        self.watch.look()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_TERMINATE_SECONDS)
         process.kill()
         process.wait()
-        return 128 + signal.SIGKILL
-
-    def _look_at_job(self) -> None:
-        """Look for the root and for shared memory, more and more rarely.
-
-        A launcher that is killed leaves the latter behind, and when the ranks are
-        gone, too, nothing tells whose it was.
-        """
-        job = set(descendants(os.getpid())) - self.spared
-        self.segments |= shared_memory_of(job)
-        if self.root is None:
-            self.root = root_among(job)
-
-    def _is_lingering(self) -> bool:
-        """Whether the root is long gone and the launcher is not.
-
-        Open MPI's launcher may lock itself up when many ranks leave at once.
-        """
-        now = time.monotonic()
-        if self.root is None or _is_alive(self.root):
-            self.root_seen = now
-        return now - self.root_seen > _LINGER_SECONDS
+        return Ending(
+            128 + signal.SIGKILL,
+            self.reason,
+            was_forced=True,
+            had_begun=self.watch.has_begun,
+        )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        now, name = time.monotonic(), signal.Signals(number).name
         if self.first_signal is None:
             self.first_signal = now
-            if self.process is not None:
-                self.process.send_signal(signal.SIGUSR1)
+            self._ask_to_stop(name)
         elif now - self.first_signal > _SAME_SIGNAL_SECONDS:
             # Sooner it is the same request again: timeout(1), for one, signals its
             # child and then the child's group.
-            self.ending = True
+            self.reason = f"a second signal, {name}"
+
+    def _ask_to_stop(self, name: str) -> None:
+        if self.folder is not None:
+            leave_request(self.folder, f"{name} to stsyn-mpi train")
+        if self.process is None or not self.watch.has_begun:
+            self.reason = f"{name} before round 0"
+        elif self.watch.is_over:
+            self.reason = f"{name} when the run was over"
+        else:
+            self.process.send_signal(signal.SIGUSR1)
 
 
-def kill_descendants(spared: Set[int] = frozenset()) -> None:
-    """Kill and reap every process that descends from this one, but for ``spared``."""
-    while alive := set(descendants(os.getpid())) - spared:
-        for pid in alive:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_REAP_SECONDS)
-        for pid in alive:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+def _ended_by_itself(code: int, *, had_begun: bool) -> Ending:
+    """Return the ending of a launcher that nobody ended here."""
+    if code < 0:
+        name = _signal_name(-code)
+        return Ending(128 - code, f"{name} to the launcher", had_begun=had_begun)
+    name = f" ({_signal_name(code - 128)})" if code > 128 else ""
+    cause = f"the launcher ended with code {code}{name}"
+    return Ending(code, cause, had_begun=had_begun)
 
 
-def shared_memory_of(pids: Iterable[int]) -> set[Path]:
-    """Return the files of shared memory that MPI made for these processes."""
-    found: set[Path] = set()
-    for pid in pids:
-        with suppress(OSError):
-            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
-            found.update(Path(name) for name in _MPI_SEGMENT.findall(maps))
-    return found
-
-
-def root_among(pids: Iterable[int]) -> int | None:
-    """Return the process that a launcher started as rank 0, None without one."""
-    # Whatever the root starts itself inherits its environment.
-    family = {pid for pid in pids if _rank_of(pid) == 0}
-    for pid in family:
-        status = _state_and_parent(Path(f"/proc/{pid}"))
-        if status is not None and status[1] not in family:
-            return pid
-    return None
-
-
-def _rank_of(pid: int) -> int | None:
-    """Return the rank that a launcher gave a process, None if it did not."""
+def _signal_name(number: int) -> str:
     try:
-        text = Path(f"/proc/{pid}/environ").read_text(errors="replace")
-    except OSError:
-        return None
-    return rank_in(dict(row.split("=", 1) for row in text.split("\0") if "=" in row))
-
-
-def _is_alive(pid: int) -> bool:
-    status = _state_and_parent(Path(f"/proc/{pid}"))
-    return status is not None and status[0] not in "ZX"
-
-
-def descendants(root: int) -> list[int]:
-    """Return the living processes that descend from process ``root``."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (status := _state_and_parent(entry)):
-            parents[int(entry.name)] = status
-    found = {root}
-    grown = True
-    while grown:
-        new = {p for p, (_, parent) in parents.items() if parent in found} - found
-        found |= new
-        grown = bool(new)
-    return [pid for pid in found - {root} if parents[pid][0] not in "ZX"]
-
-
-def _state_and_parent(entry: Path) -> tuple[str, int] | None:
-    try:
-        # The command's name, in brackets, may itself hold brackets and spaces.
-        fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return fields[0], int(fields[1])
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -93,7 +93,7 @@ class CheckpointWriter:
         path = self.folder / f"round-{checkpoint.n_rounds:08d}-{tag}.h5"
         scratch = scratch_path(path)
         try:
-            self._make_folder()
+            self.make_folder()
             write_checkpoint(scratch, checkpoint)
             self._sync_run_file()
             scratch.replace(path)
@@ -107,7 +107,16 @@ class CheckpointWriter:
             self._forget(checkpoint.n_rounds)
         return path
 
-    def _make_folder(self) -> None:
+    def make_folder(self) -> None:
+        """Create the folder, if need be.
+
+        A run file whose folder is missing has been moved without it.
+
+        Raises
+        ------
+        OSError
+            If that is not possible.
+        """
         if not self.folder.is_dir():
             self.folder.mkdir(exist_ok=True)
             sync_folder(self.folder.parent)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from stsyn_mpi.errors import InputError
+
+_ERRNO = re.compile(r"\berrno = (\d{1,5})\b", re.ASCII)
 
 
 def scratch_path(path: Path) -> Path:
@@ -118,6 +121,15 @@ def already_exists(path: Path) -> InputError:
 
 def cannot_write(path: Path, error: Exception, option: str = "--out") -> InputError:
     """Return the error for a file that the system, or HDF5, refuses to write."""
+    return InputError(f"cannot write {path}: {reason_of(error)} ({option})")
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a few words what the system said; HDF5 buries it in lines of its own.
+
+    An error of HDF5 that h5py makes a RuntimeError has the number in its text only.
+    """
     number = getattr(error, "errno", None)
-    reason = os.strerror(number) if number else str(error).partition("\n")[0]
-    return InputError(f"cannot write {path}: {reason} ({option})")
+    if number is None and (match := _ERRNO.search(str(error))):
+        number = int(match[1])
+    return os.strerror(number) if number else str(error).partition("\n")[0]

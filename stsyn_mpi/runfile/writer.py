@@ -24,6 +24,7 @@ from stsyn_mpi.runfile.creation import create_file, sync
 from stsyn_mpi.runfile.growing import GrowingIndex, GrowingTable
 from stsyn_mpi.runfile.history import first_history
 from stsyn_mpi.runfile.provenance import local_provenance
+from stsyn_mpi.runfile.publish import reason_of
 from stsyn_mpi.runfile.resuming import resume_file
 from stsyn_mpi.runfile.round_blocks import (
     Row,
@@ -382,5 +383,5 @@ class RunWriter:
             yield
         except (OSError, RuntimeError) as error:
             raise RunFailure(
-                f"cannot write the run file {self.path}: {error}"
+                f"cannot write the run file {self.path}: {reason_of(error)}"
             ) from error

@@ -57,6 +57,7 @@ def test_interrupted_training_ends_in_good_order(start_alone, tmp_path, number):
     assert not any(map(is_alive, pids))
     with open_run(path) as run:
         assert run.state is RunState.STOPPED
+        assert run.state_reason == f"{signal.Signals(number).name} to stsyn-mpi train"
         assert run.final_params().size > 0
         assert not run.file.swmr_mode
 

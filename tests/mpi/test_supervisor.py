@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from real_jobs import WAIT_S, is_alive, wait_until
 
-from stsyn_mpi.mpi.supervisor import descendants, shared_memory_of
+from stsyn_mpi.mpi.processes import descendants, shared_memory_of
 
 pytestmark = pytest.mark.mpi
 
@@ -18,16 +18,18 @@ N_RANKS = 3
 SUPERVISOR = """
 import sys
 from stsyn_mpi.mpi.launch import find_mpirun, mpirun_command
-from stsyn_mpi.mpi import supervisor
+from stsyn_mpi.mpi.job_watch import JobWatch
 from stsyn_mpi.mpi.supervisor import supervise
-look = supervisor._Supervisor._look_at_job
+look = JobWatch.look
 def look_and_tell(self):
     look(self)
     with open(sys.argv[-2] + "/looks", "a") as file:
         file.write("x")
-supervisor._Supervisor._look_at_job = look_and_tell
+JobWatch.look = look_and_tell
 ulfm, *argv = sys.argv[1:]
-sys.exit(supervise(*mpirun_command(find_mpirun(), 3, argv, ulfm=ulfm == "ulfm")))
+ending = supervise(*mpirun_command(find_mpirun(), 3, argv, ulfm=ulfm == "ulfm"))
+print(ending.cause)
+sys.exit(ending.code)
 """
 # A rank reports each signal by a file, and leaves 0.5 s after the first, so that a
 # second one would be seen too.
@@ -42,6 +44,7 @@ def note(number, frame):
 import mpi4py
 mpi4py.rc.threads = False
 from mpi4py import MPI
+from stsyn_mpi.mpi.stages import tell_begun
 rank = MPI.COMM_WORLD.rank
 if manner == "orphan":
     null = subprocess.DEVNULL
@@ -53,6 +56,8 @@ if manner == "orphan":
 signal.signal(signal.SIGUSR1, note)
 if manner == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+MPI.COMM_WORLD.Barrier()
+tell_begun()
 pid = folder / f"{rank}.tmp"
 pid.write_text(str(os.getpid()))
 pid.rename(folder / f"{rank}.pid")
@@ -73,6 +78,8 @@ def start(tmp_path, request):
         process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, request.param, *rank, manner],
             env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         return process
@@ -82,6 +89,7 @@ def start(tmp_path, request):
         with suppress(ProcessLookupError):
             process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def rank_pids(folder: Path) -> list[int]:
@@ -123,6 +131,7 @@ def test_second_signal_ends_ranks_that_ignore_the_first(start, tmp_path):
 
     wait_until(gone)
     assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
+    assert supervisor.stdout.read() == "a second signal, SIGINT\n"
     assert not any(path.exists() for path in segments)
 
 
@@ -141,6 +150,7 @@ def test_a_killed_launcher_leaves_nothing(start, tmp_path):
     for pid in set(descendants(supervisor.pid)) - set(pids):
         os.kill(pid, signal.SIGKILL)
     assert supervisor.wait(WAIT_S) == 128 + signal.SIGKILL
+    assert supervisor.stdout.read() == "SIGKILL to the launcher\n"
     assert not any(is_alive(pid) for pid in pids)
     assert not any(path.exists() for path in segments)
     assert not list((tmp_path / "tmp").iterdir())
@@ -148,21 +158,24 @@ def test_a_killed_launcher_leaves_nothing(start, tmp_path):
 
 LINGERING = """
 import os, sys
-from stsyn_mpi.mpi import supervisor
-supervisor._LINGER_SECONDS = 0.5
+from stsyn_mpi.mpi import job_watch, supervisor
+job_watch.LINGER_SECONDS = 0.5
 root = "OMPI_COMM_WORLD_RANK=0 sh -c 'sleep 1 & sleep 3'"
 launcher = f"trap '' TERM; {root}; echo > $0; sleep 600"
-sys.exit(supervisor.supervise(["sh", "-c", launcher, sys.argv[1]], os.environ))
+ending = supervisor.supervise(["sh", "-c", launcher, sys.argv[1]], os.environ)
+print(ending.cause)
+sys.exit(ending.code)
 """
 
 
 def test_a_launcher_that_lingers_when_the_root_is_gone_is_ended(tmp_path):
     mark = tmp_path / "root-is-gone"
     command = [sys.executable, "-c", LINGERING, str(mark)]
-    code = subprocess.run(command, timeout=WAIT_S).returncode
+    done = subprocess.run(command, timeout=WAIT_S, stdout=subprocess.PIPE, text=True)
     # The child of the root that ends before it does is not taken for the root.
     assert mark.exists()
-    assert code == 128 + signal.SIGKILL
+    assert done.returncode == 128 + signal.SIGKILL
+    assert done.stdout == "the launcher stayed when the root was gone\n"
 
 
 def test_death_of_the_supervisor_ends_the_ranks(start, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from real_jobs import Job, is_alive
 
-from stsyn_mpi.mpi.supervisor import descendants, shared_memory_of
+from stsyn_mpi.mpi.processes import descendants, shared_memory_of
 
 LIMIT_S = 150
 LEFT_S = 10

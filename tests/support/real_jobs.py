@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from stsyn_mpi.mpi.supervisor import descendants
+from stsyn_mpi.mpi.processes import descendants
 from stsyn_mpi.runfile.reader import open_run
 
 WAIT_S = 90

@@ -16,6 +16,7 @@ from stsyn_mpi.cli.train import train
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError, RunFailure
 from stsyn_mpi.mpi import job, launch
+from stsyn_mpi.mpi.supervisor import Ending
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def supervised(monkeypatch):
 
     def supervise(command, environment):
         calls.append((command, environment))
-        return 1
+        return Ending(1, "the launcher ended with code 1")
 
     monkeypatch.setattr(job, "supervise", supervise)
     return calls
@@ -181,11 +182,7 @@ def test_an_old_run_file_does_not_speak_for_a_job_that_never_wrote(
 def test_inside_a_launcher_a_rank_runs(monkeypatch):
     # The real module opens MPI when it is imported, and this process is no rank.
     seen = []
-    stand_in = SimpleNamespace(
-        run_rank=lambda config, signals: seen.append(config) or 0
-    )
-    # Signals are taken over for good, which this process must not do.
-    monkeypatch.setattr("stsyn_mpi.mpi.signals.SignalBox.install", lambda self: None)
+    stand_in = SimpleNamespace(run_rank=lambda config: seen.append(config) or 0)
     monkeypatch.setitem(sys.modules, "stsyn_mpi.run", stand_in)
     monkeypatch.setenv("PMI_RANK", "0")
     monkeypatch.setenv(launch.RUN_FILE_VARIABLE, "chosen.h5")

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic_run import write_run
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi import job, launch
 from stsyn_mpi.mpi.launch import Mpirun, identify_mpirun, mpirun_command
+from stsyn_mpi.mpi.supervisor import Ending
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,18 @@ def test_roles_come_from_the_environment(environ, launched, size, rank):
     assert launch.launched_by_mpi(environ) is launched
     assert launch.expected_world_size(environ) == size
     assert launch.rank_in(environ) == rank
+
+
+@pytest.mark.parametrize(
+    ("environ", "size"),
+    [
+        ({}, None),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "3", "OMPI_COMM_WORLD_SIZE": "9"}, 3),
+        ({"MPI_LOCALNRANKS": "2"}, 2),
+    ],
+)
+def test_launchers_say_how_many_ranks_a_node_has(environ, size):
+    assert launch.local_size_in(environ) == size
 
 
 def test_tasks_without_an_mpi_between_them_are_refused():
@@ -157,6 +171,57 @@ def test_exit_code_is_the_state_of_the_run(monkeypatch, launcher_code, state, ex
 
     monkeypatch.setattr(reader, "read_state", read_state)
     assert job.exit_code(launcher_code, Path("run.h5")) == expected
+
+
+BROKEN = Ending(137, "the launcher ended with code 137 (SIGKILL)")
+EARLY = Ending(1, "the launcher ended with code 1", had_begun=False)
+FORCED = Ending(137, "not all ranks left when the run was over", was_forced=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "ending", "state", "said"),
+    [
+        (0, BROKEN, "done", None),
+        (2, BROKEN, None, None),
+        (3, BROKEN, "lost", None),
+        (1, BROKEN, "failed", None),
+        *(
+            (
+                1,
+                ending,
+                "failed",
+                f"the job broke off: {ending.cause}; 3 rounds are in run.h5; "
+                "to go on: stsyn-mpi train --resume run.h5",
+            )
+            for ending in (EARLY, FORCED)
+        ),
+        (0, FORCED, "done", f"{FORCED.cause}: the job was ended"),
+        (1, BROKEN, None, f"the job broke off: {BROKEN.cause}; it wrote no run file"),
+        (
+            1,
+            BROKEN,
+            "running",
+            f"the job broke off: {BROKEN.cause}; 3 rounds are in run.h5; "
+            "to go on: stsyn-mpi train --resume run.h5",
+        ),
+    ],
+)
+def test_the_last_line_is_of_a_job_that_broke_off(
+    tmp_path, monkeypatch, code, ending, state, said
+):
+    monkeypatch.chdir(tmp_path)
+    path = Path("run.h5")
+    if state is not None:
+        write_run(path, n_rounds=3, state=state)
+    line = job.last_line(code, ending, path if state is not None else None)
+    assert line == said
+
+
+def test_the_last_line_names_a_file_that_cannot_be_read(tmp_path):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"torn")
+    line = job.last_line(1, BROKEN, path)
+    assert line.startswith(f"the job broke off: {BROKEN.cause}; {path} is no HDF5")
 
 
 @pytest.mark.parametrize(

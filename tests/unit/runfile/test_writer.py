@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -313,6 +315,34 @@ def test_a_failing_disk_is_a_run_failure_that_names_the_file(make_writer, monkey
             writer.set_state("done")
     with open_run(writer.path) as run:
         assert run.n_rounds == 1
+
+
+# What HDF5 could not write it tries again when it closes the file, and at its own end.
+ON_A_FULL_DISK = """
+import os, resource, sys
+from stsyn_mpi.errors import RunFailure
+from stsyn_mpi.runfile.writer import RunWriter
+writer = RunWriter.create(sys.argv[1], 3, "{}", {})
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (writer.path.stat().st_size, hard))
+def commit_all():
+    for n in range(10_000):
+        writer.commit_round({"round": n})
+for attempt in commit_all, lambda: writer.set_state("failed"):
+    try:
+        attempt()
+    except RunFailure as failure:
+        print(failure, flush=True)
+os._exit(0)
+"""
+
+
+def test_what_hdf5_says_of_a_full_disk_is_one_line(tmp_path):
+    path = tmp_path / "run.h5"
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(path)]
+    said = subprocess.run(command, timeout=60, stdout=subprocess.PIPE, text=True).stdout
+    # The first error has its number from HDF5, the second one in its text.
+    assert said == 2 * f"cannot write the run file {path}: File too large\n"
 
 
 def test_many_workers(tmp_path):
