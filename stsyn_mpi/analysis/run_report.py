@@ -72,7 +72,7 @@ def read_reports(
     Raises
     ------
     InputError
-        If one is no sound run file, or lacks a round that was asked for by number.
+        If one is no sound run file, has no round, or lacks one that was asked for.
     """
     reports = []
     for path, stem in zip(paths, unique_stems(paths), strict=True):
@@ -85,10 +85,12 @@ def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport
     """Read all that a report says of one run; see `read_reports`."""
     # Numbers of a stranger's file may be beyond all bounds: nobody need hear of it.
     with np.errstate(over="ignore", invalid="ignore"):
+        # First, for it refuses a run without a round, which has nothing to draw.
+        summary = summarise(run)
         gantts, note = _gantts(run, rounds)
         return RunReport(
             stem,
-            summarise(run),
+            summary,
             accuracy_curve(run),
             loss_curve(run),
             round_anatomy(run),

@@ -94,12 +94,33 @@ def test_a_bad_file_is_one_line_and_nothing_is_written(
     assert not list(tmp_path.glob("*page.html*"))
 
 
-def test_zero_rounds_is_one_line(capsys, write):
-    code, text, error = report(capsys, write(n_rounds=0, state="failed"))
-    assert code == 2
-    assert text == ""
-    assert error.count("\n") == 1
-    assert "no committed round" in error
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--html",),
+        *(("--png", "--gantt", word) for word in ("early,median", "slowest", "last")),
+        ("--png", "--gantt", "0"),
+    ],
+    ids=" ".join,
+)
+def test_zero_rounds_is_one_line_and_nothing_is_written(
+    capsys, cut_first_round, tmp_path, options
+):
+    target = tmp_path / "new"
+    if options:
+        options = (options[0], target, *options[1:])
+    error = refused(capsys, cut_first_round, *options)
+    assert f"{cut_first_round} holds no committed round (stopped" in error
+    assert not target.exists()
+
+
+def test_zero_rounds_are_refused_beside_a_sound_run(capsys, write, tmp_path):
+    sound, page = write("sound.h5", n_rounds=2), tmp_path / "page.html"
+    zero = write("zero.h5", n_rounds=0, state="running")
+    error = refused(capsys, sound, zero, "--html", page, "--png", tmp_path / "png")
+    assert "zero.h5 holds no committed round (unfinished" in error
+    assert {path.name for path in tmp_path.iterdir()} == {"sound.h5", "zero.h5"}
 
 
 def test_text_from_a_file_does_not_steer_the_terminal(capsys, write):
