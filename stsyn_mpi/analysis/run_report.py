@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,36 +15,32 @@ from stsyn_mpi.analysis.gantt import GanttView, gantt_view
 from stsyn_mpi.analysis.gantt_rounds import choose_rounds
 from stsyn_mpi.analysis.load_map import LoadMap, load_map
 from stsyn_mpi.analysis.loss import LossCurve, loss_curve
-from stsyn_mpi.analysis.plots import AccuracyCurve, accuracy_curve
-from stsyn_mpi.analysis.summary import RunSummary, summarise
+from stsyn_mpi.analysis.plots import accuracy_curve
+from stsyn_mpi.analysis.side_by_side import RunBrief, unique_stems
+from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.analysis.terms_course import TermsStretches, terms_stretches
 from stsyn_mpi.runfile.reader import Run, open_run
 from stsyn_mpi.runfile.update_search import UpdateSearch
 
 
 @dataclass(frozen=True)
-class RunReport:
+class RunReport(RunBrief):
     """A run in numbers of bounded size, whatever the size of its file.
 
     Attributes
     ----------
-    stem : str
-        Name of the run among those of a report, no two alike.
-    summary, accuracy, loss, anatomy, load, order
-        What the figures show.
+    loss, anatomy, load, order
+        What the figures show, besides `summary` and `accuracy`.
     terms : TermsStretches or None
         K and U of its rounds; None where it keeps them.
     gantts : tuple of GanttView
         The chosen rounds.
     gantt_note : str
         Why some of them are not there; empty if all are.
-    config, attributes : dict
+    attributes : dict
         Of the run file.
     """
 
-    stem: str
-    summary: RunSummary
-    accuracy: AccuracyCurve
     loss: LossCurve
     anatomy: RoundAnatomy
     load: LoadMap
@@ -53,7 +48,6 @@ class RunReport:
     terms: TermsStretches | None
     gantts: tuple[GanttView, ...]
     gantt_note: str
-    config: dict[str, Any]
     attributes: dict[str, object]
 
 
@@ -99,7 +93,6 @@ def read_report(run: Run, stem: str, rounds: tuple[int | str, ...]) -> RunReport
             terms_stretches(run),
             gantts,
             note,
-            run.config,
             run.attributes,
         )
 
@@ -119,15 +112,3 @@ def _gantts(
     note = f"No local updates were recorded for round {', '.join(lacking)}."
     found = tuple(view for _, view in views if view is not None)
     return found, note if lacking else ""
-
-
-def unique_stems(paths: Sequence[Path]) -> list[str]:
-    """Return the names of files without endings, numbered where two are alike."""
-    stems: list[str] = []
-    for path in paths:
-        candidate, n = path.stem, 1
-        while candidate in stems:
-            n += 1
-            candidate = f"{path.stem}-{n}"
-        stems.append(candidate)
-    return stems

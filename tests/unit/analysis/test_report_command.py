@@ -1,9 +1,10 @@
 import json
 import os
+import re
 import sys
 
 import pytest
-from synthetic_run import write_run
+from synthetic_run import config_json, write_run
 
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
@@ -41,6 +42,32 @@ def test_the_summary_fits_a_terminal_and_has_the_figures(capsys, run_path):
     assert "idle" in table
 
 
+def test_several_runs_are_set_side_by_side(capsys, run_path, write):
+    other = write("[red]x.h5", n_rounds=20, wait_for=6, seed=5)
+    code, text, _ = report(capsys, run_path, other)
+    assert code == 0
+    _, title, table = text.partition("2 runs compared")
+    rows = [re.split("  +", line.strip()) for line in table.splitlines()]
+    assert title
+    assert max(map(len, table.splitlines())) <= 80
+    for row in (
+        ["run", "[red]x"],
+        ["strategy", "stsyn", "stsyn"],
+        ["K", "4", "6"],
+        ["rounds", "40", "20"],
+        ["best accuracy", "89.17%", "70.10%"],
+        ["time to 70.10%", "3.69 s", "4.75 s"],
+        ["models down", "320", "160"],
+        ["--seed", "0", "5"],
+    ):
+        assert row in rows
+    assert [row[0] for row in rows if row[0].startswith("--")] == ["--seed"]
+
+
+def test_one_run_is_compared_with_nothing(capsys, run_path):
+    assert "compared" not in report(capsys, run_path)[1]
+
+
 def test_json_is_a_list_of_the_same_numbers(capsys, run_path):
     code, text, _ = report(capsys, run_path, run_path, "--json")
     runs = json.loads(text)
@@ -49,7 +76,7 @@ def test_json_is_a_list_of_the_same_numbers(capsys, run_path):
     assert runs[0]["n_rounds"] == 40
     assert runs[0]["counts"]["models_down"] == 320
     assert len(runs[0]["workers"]) == 8
-    assert runs[0]["config"]["wait_for"] == 4
+    assert runs[0]["config"] == json.loads(config_json())
 
 
 def test_json_is_strict_where_numbers_are_missing(capsys, write):
