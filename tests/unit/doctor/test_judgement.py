@@ -110,6 +110,20 @@ def test_gpus_shared_missing_and_well_dealt():
     assert judgement.judge_gpus(two_hosts).level is Level.OK
 
 
+def test_gpu_memory_that_mpi_damages_is_a_failure():
+    whole = judgement.judge_transfers((), (), "it says so", is_root_on_gpu=False)
+    assert whole == ok(
+        "GPU memory",
+        "MPI takes it, checked by transfers of workers' vectors both ways: it says so",
+    )
+    damaged = judgement.judge_transfers((2,), (0, 1, 3), "x", is_root_on_gpu=True)
+    assert damaged == failure(
+        "GPU memory",
+        "MPI damages uploads of worker 2 and models to workers 0-1,3: x",
+        "train --gpu-direct off",
+    )
+
+
 def test_threads_and_deaths():
     poor = judgement.judge_threads(ranks({}, {"thread_level": 0}), 1)
     assert poor.level is Level.FAILURE
