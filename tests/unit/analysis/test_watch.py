@@ -59,8 +59,8 @@ def living_writer(path, n_rounds, mode="swmr"):
 
 
 @contextmanager
-def watching(path, **how):
-    command = [sys.executable, "-m", "stsyn_mpi", "watch", str(path)]
+def watching(path, *options, **how):
+    command = [sys.executable, "-m", "stsyn_mpi", "watch", str(path), *options]
     process = subprocess.Popen([*command, "--interval", "20ms"], text=True, **how)
     try:
         yield process
@@ -117,6 +117,33 @@ def test_it_sees_new_rounds_and_the_end(tmp_path):
         rest, _ = process.communicate(timeout=WAIT_S)
     assert rest.splitlines()[-1] == "stopped: asked to"
     assert process.returncode == 0
+
+
+def test_it_waits_for_a_run_that_has_not_begun(tmp_path):
+    path, pipe = tmp_path / "runs" / "run.h5", subprocess.PIPE
+    with watching(path, "--wait", stdout=pipe, stderr=pipe) as process:
+        assert process.stderr.readline() == f"waiting for {path}\n"
+        path.parent.mkdir()
+        write_run(tmp_path / "scratch.h5", n_rounds=3)
+        (tmp_path / "scratch.h5").replace(path)
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "done: all rounds done"
+
+
+def test_it_leaves_quietly_while_it_waits(tmp_path):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with watching(tmp_path / "run.h5", "--wait", **pipes) as process:
+        assert process.stderr.readline().startswith("waiting for ")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=WAIT_S) == ("", "")
+    assert process.returncode == 0
+
+
+def test_what_is_there_is_not_waited_for(watch, run_path):
+    code, out, err = watch(run_path, "--wait", "--once")
+    assert (code, err) == (0, "")
+    assert out.startswith("round 40 ")
 
 
 def test_a_writer_that_ends_during_a_look_has_not_died(watch, tmp_path, monkeypatch):
@@ -393,6 +420,7 @@ def test_an_infinite_loss_is_told_from_its_first_round():
     ("arguments", "words"),
     [
         (["no.h5"], "cannot read no.h5: No such file"),
+        (["no.h5", "--json"], "(--wait waits until its run begins)"),
         ([__file__], "is no HDF5 file: a run file of stsyn_mpi is expected"),
     ],
 )
