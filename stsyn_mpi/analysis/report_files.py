@@ -11,7 +11,10 @@ from stsyn_mpi.analysis.pictures import Picture, own_pictures, shared_pictures
 from stsyn_mpi.analysis.rendering import save_picture
 from stsyn_mpi.analysis.run_report import RunReport
 from stsyn_mpi.analysis.targets import check_target
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.publish import replace_file
+
+_STANDARD_OUTPUT = Path("-")
 
 
 def check_targets(html: Path | None, png_folder: Path | None) -> None:
@@ -21,10 +24,15 @@ def check_targets(html: Path | None, png_folder: Path | None) -> None:
     ------
     InputError
         If matplotlib is missing, or the page would replace something else: a run file
-        or another file of HDF5, a folder, a device.
+        or another file of HDF5, a folder, a device; or for ``-``, standard output.
     """
     if html is None and png_folder is None:
         return
+    for option, path in (("--html", html), ("--png", png_folder)):
+        if path == _STANDARD_OUTPUT:
+            raise InputError(
+                f"{option} -: standard output has the summary: name a file"
+            )
     check_matplotlib("--png" if html is None else "--html")
     if html is not None:
         check_target(html, "the page", "--html")

@@ -9,6 +9,10 @@ from stsyn_mpi.doctor.facts import RankFacts, numbers_in, ranges
 from stsyn_mpi.doctor.verdicts import Verdict, failure, ok, warning
 
 _MOST_NAMED = 6
+_LOADED_EARLY = (
+    "something loads NumPy before train can set OPENBLAS_NUM_THREADS: set it in the "
+    "job script"
+)
 
 
 def judge_software(facts: Sequence[RankFacts]) -> Verdict:
@@ -80,12 +84,13 @@ def judge_blas(facts: Sequence[RankFacts], wanted: int) -> Verdict:
     wrong = [text for text in by_threads if text not in (str(wanted), "None")]
     if not wrong:
         return ok("BLAS threads", f"{wanted} in each rank")
-    return warning(
-        "BLAS threads",
-        f"{naming(by_threads[wrong[0]])} run {wrong[0]}, not {wanted}",
-        "something loads NumPy before train can set OPENBLAS_NUM_THREADS: set it in "
-        "the job script",
-    )
+    ranks = by_threads[wrong[0]]
+    found, remedy = f"{naming(ranks)} run {wrong[0]}, not {wanted}", _LOADED_EARLY
+    n_cores = {len(numbers_in(facts[r].cores)) for r in ranks}
+    if n_cores == {int(wrong[0])} and int(wrong[0]) < wanted:
+        found += ", as many as they have cores"
+        remedy = f"ask for more cores for each rank, or say --blas-threads {wrong[0]}"
+    return warning("BLAS threads", found, remedy)
 
 
 def judge_gpus(facts: Sequence[RankFacts], wanted: str = "auto") -> Verdict:

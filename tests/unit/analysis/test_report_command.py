@@ -275,6 +275,16 @@ def test_a_page_replaces_no_run_file_and_nothing_odd(capsys, run_path, write, tm
     assert "is no regular file" in refused(capsys, run_path, "--html", "/dev/null")
 
 
+def test_figures_and_pages_do_not_go_to_standard_output(
+    capsys, run_path, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for option in ("--html", "--png"):
+        error = refused(capsys, run_path, option, "-")
+        assert f"{option} -: standard output has the summary" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("pale")
 def test_a_page_that_cannot_be_written_is_one_line(capsys, run_path, tmp_path):
     (tmp_path / "file").write_text("")

@@ -87,9 +87,26 @@ def test_ranks_bound_to_one_core_are_named():
 def test_blas_with_other_threads_than_asked_for():
     many = judgement.judge_blas(ranks({}, {"blas_threads": 16}), 1)
     assert (many.level, many.found) == (Level.WARNING, "rank 1 run 16, not 1")
+    assert "OPENBLAS_NUM_THREADS" in many.remedy
     assert judgement.judge_blas(ranks({}, {}), 1).level is Level.OK
     untold = judgement.judge_blas(ranks(*[{"blas_threads": None}] * 2), 1)
     assert "does not tell" in untold.found
+
+
+def test_blas_runs_no_more_threads_than_there_are_cores():
+    two = {"cores": "0,4", "blas_threads": 2}
+    capped = judgement.judge_blas(ranks(two, two), 8)
+    assert (capped.level, capped.found) == (
+        Level.WARNING,
+        "ranks 0-1 run 2, not 8, as many as they have cores",
+    )
+    assert capped.remedy == (
+        "ask for more cores for each rank, or say --blas-threads 2"
+    )
+    # More than they were told is no cap, nor is it where one rank has more cores.
+    for changes, wanted in (([two, two], 1), ([two, {"blas_threads": 2}], 8)):
+        other = judgement.judge_blas(ranks(*changes), wanted)
+        assert "OPENBLAS_NUM_THREADS" in other.remedy
 
 
 def gpus(*ids, n_gpus=2):
