@@ -11,12 +11,13 @@ import numpy as np
 from stsyn_mpi.analysis.anatomy import RoundAnatomy, round_anatomy
 from stsyn_mpi.analysis.arrival_order import ArrivalOrder, arrival_order
 from stsyn_mpi.analysis.bins import round_times
+from stsyn_mpi.analysis.doing import Tell, keep_quiet
 from stsyn_mpi.analysis.gantt import GanttView, gantt_view
 from stsyn_mpi.analysis.gantt_rounds import choose_rounds
 from stsyn_mpi.analysis.load_map import LoadMap, load_map
 from stsyn_mpi.analysis.loss import LossCurve, loss_curve
 from stsyn_mpi.analysis.plots import accuracy_curve
-from stsyn_mpi.analysis.side_by_side import RunBrief, unique_stems
+from stsyn_mpi.analysis.side_by_side import RunBrief, each_run
 from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.analysis.terms_course import TermsStretches, terms_stretches
 from stsyn_mpi.runfile.reader import Run, open_run
@@ -52,7 +53,7 @@ class RunReport(RunBrief):
 
 
 def read_reports(
-    paths: Sequence[Path], rounds: tuple[int | str, ...]
+    paths: Sequence[Path], rounds: tuple[int | str, ...], tell: Tell = keep_quiet
 ) -> list[RunReport]:
     """Read all that a report says of some runs.
 
@@ -62,6 +63,8 @@ def read_reports(
         Run files.
     rounds : tuple of int or str
         Rounds drawn worker by worker, from `gantt_rounds.parse_rounds`.
+    tell : callable
+        Hears which one is read.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def read_reports(
         If one is no sound run file, has no round, or lacks one that was asked for.
     """
     reports = []
-    for path, stem in zip(paths, unique_stems(paths), strict=True):
+    for path, stem in each_run(paths, tell):
         with open_run(path) as run:
             reports.append(read_report(run, stem, rounds))
     return reports

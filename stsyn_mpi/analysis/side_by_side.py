@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stsyn_mpi.analysis.doing import Tell, keep_quiet
 from stsyn_mpi.analysis.plots import AccuracyCurve, accuracy_curve
 from stsyn_mpi.analysis.summary import RunSummary, summarise
 from stsyn_mpi.analysis.words import abridged, time_words
@@ -42,18 +43,31 @@ class RunBrief:
     accuracy: AccuracyCurve
 
 
-def read_briefs(paths: Sequence[Path]) -> list[RunBrief]:
+def read_briefs(paths: Sequence[Path], tell: Tell = keep_quiet) -> list[RunBrief]:
     """Read what some runs came to, and nothing that figures alone show.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Run files.
+    tell : callable
+        Hears which one is read.
 
     Raises
     ------
     InputError
         If one is no sound run file, or has no round.
     """
-    return [
-        _read_brief(path, stem)
-        for path, stem in zip(paths, unique_stems(paths), strict=True)
-    ]
+    return [_read_brief(path, stem) for path, stem in each_run(paths, tell)]
+
+
+def each_run(paths: Sequence[Path], tell: Tell) -> Iterator[tuple[Path, str]]:
+    """Yield run files with their names, and tell which one is read."""
+    for index, (path, stem) in enumerate(
+        zip(paths, unique_stems(paths), strict=True), 1
+    ):
+        tell(f"reading {path} ({index} of {len(paths)})")
+        yield path, stem
 
 
 def _read_brief(path: Path, stem: str) -> RunBrief:

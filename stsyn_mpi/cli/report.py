@@ -51,10 +51,12 @@ def report(
     """
     from rich.console import Console
 
+    from stsyn_mpi.analysis.doing import shown
     from stsyn_mpi.analysis.report import print_reports, summaries_json
     from stsyn_mpi.analysis.reporting import report_runs
 
-    runs, written = report_runs(run_files, html, png_folder, gantt)
+    with shown(Console(stderr=True)) as tell:
+        runs, written = report_runs(run_files, html, png_folder, gantt, tell)
     if as_json:
         click.echo(summaries_json([run.summary for run in runs]))
     else:

@@ -1,11 +1,15 @@
+import io
 import json
 import os
 import re
 import sys
 
 import pytest
+from rich.console import Console
 from synthetic_run import config_json, write_run
 
+from stsyn_mpi.analysis.doing import shown
+from stsyn_mpi.analysis.reporting import report_runs
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 
@@ -217,6 +221,40 @@ def test_figures_of_several_runs_carry_their_names(capsys, run_path, tmp_path):
         *(f"{kind}-over-{x}" for kind in ("accuracy", "loss") for x in X_AXES),
         *(f"{stem}-{name}" for stem in ("run", "run-2") for name in own),
     }
+
+
+@pytest.mark.usefixtures("pale")
+def test_what_takes_long_is_told(run_path, write, tmp_path):
+    paths, told = [run_path, write(n_rounds=3)], []
+    folder = tmp_path / "png"
+    report_runs(paths, tmp_path / "page.html", folder, "0", told.append)
+    reading = [f"reading {path} ({i} of 2)" for i, path in enumerate(paths, 1)]
+    drawn = {f"drawing {path}" for path in folder.iterdir()}
+    page = [
+        "drawing the page",
+        "drawing the page: run (1 of 2)",
+        "drawing the page: other (2 of 2)",
+    ]
+    assert told[:2] == reading
+    assert set(told[2:-3]) == drawn
+    assert told[-3:] == page
+    del told[:]
+    report_runs(paths, None, None, None, told.append)
+    assert told == reading
+
+
+def test_a_terminal_shows_what_is_done_and_a_log_does_not(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=40)
+    log = Console(file=io.StringIO())
+    for console in (terminal, log):
+        with shown(console) as tell:
+            tell("reading \x1b[2J" + "x" * 100)
+    assert log.file.getvalue() == ""
+    text = terminal.file.getvalue()
+    assert "reading ?[2Jxx" in text
+    assert "x" * 40 not in text
+    assert text.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
 
 
 @pytest.mark.usefixtures("pale")
