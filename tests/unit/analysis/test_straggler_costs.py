@@ -120,7 +120,7 @@ def test_the_cost_of_local_sgd_is_not_overstated(simulated, delay, least):
 def test_no_bound_is_promised_that_does_not_hold(simulated, rounds):
     """With few updates a pace is chance, and what it costs may be too much."""
     n_promised = n_broken = 0
-    for seed in range(6):
+    for seed in range(4):
         sizes = {"workers": 4, "wait_for": 1, "rounds": rounds, "seed": seed}
         here = report_of(simulated(strategy="stsyn", **sizes))
         truth = report_of(simulated(strategy="local-sgd", **sizes))
