@@ -31,8 +31,8 @@ _FIGURES: tuple[tuple[str, Callable[[Pace], str]], ...] = (
     ("by\nchance", lambda pace: _chance(getattr(pace, "p_value", None))),
 )
 _UNKNOWN = "?"
-_ENOUGH_UPDATES, _FEW_UPDATES = 100, 10
-"""Of each worker: so many for what waiting costs to be a bound; fewer are a guess."""
+_ENOUGH_UPDATES, _FEW_UPDATES = 100, 3
+"""Of each worker: so many for what waiting costs to be a bound; fewer tell nothing."""
 
 
 def straggler_tables(report: StragglerReport) -> RenderableType:
@@ -62,16 +62,15 @@ def cost_sentence(report: StragglerReport) -> str:
     bound = "at least" if fewest.n_updates >= _ENOUGH_UPDATES else "about"
     return (
         f"Waiting for all would have cost {bound} {more} more: "
-        f"{each} (local SGD) against {_seconds(here_s / rounds)}.{_guess(fewest)}"
+        f"{each} (local SGD) against {_seconds(here_s / rounds)}.{_doubt(fewest)}"
     )
 
 
-def _guess(fewest: WorkerPace) -> str:
-    """Say what a figure is worth that the pace of this worker decides."""
+def _doubt(fewest: WorkerPace) -> str:
     if fewest.n_updates >= _FEW_UPDATES:
         return ""
     updates = counted(fewest.n_updates, "update")
-    return f" That is hardly more than a guess: worker {fewest.worker} did {updates}."
+    return f" Worker {fewest.worker} completed {updates}: its pace is hardly known."
 
 
 def _headline(report: StragglerReport) -> str:
