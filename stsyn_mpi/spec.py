@@ -23,7 +23,10 @@ _UNIT_SECONDS = {
     "d": 86400.0,
 }
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)")
-_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]{1,2}):([0-9]{1,2}(?:\.[0-9]+)?)")
+# Beside hours, minutes end at 59; 90:00 are minutes and seconds.
+_CLOCK = re.compile(
+    r"(?:([0-9]+):(?=[0-5]?[0-9]:))?([0-9]{1,2}):([0-5]?[0-9](?:\.[0-9]+)?)"
+)
 _MOST_CHARACTERS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stsyn_mpi.analysis.look import Look, look_at
+from stsyn_mpi.analysis.words import printable
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED, InputError
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState
@@ -31,6 +32,35 @@ def parse_interval(text: str) -> float:
     return interval_s
 
 
+def wait_for_file(path: Path, interval_s: float, tell: Callable[[str], None]) -> None:
+    """Wait until a file is there: it appears when its run begins.
+
+    Parameters
+    ----------
+    path : Path
+        The file, whose folder may be missing, too.
+    interval_s : float
+        Seconds between looks.
+    tell : callable
+        Gets a line if there is something to wait for.
+    """
+    if _is_missing(path):
+        tell(f"waiting for {printable(path)}")
+    while _is_missing(path):
+        time.sleep(interval_s)
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether a file may still come: one that cannot be looked at is told as it is."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def take_look(path: Path) -> Look:
     """Open a run file, look at it, and close it.
 
@@ -49,8 +79,13 @@ def take_look(path: Path) -> Look:
 
 
 def _look_once(path: Path) -> Look:
-    with open_run(path) as run:
-        return look_at(run)
+    try:
+        with open_run(path) as run:
+            return look_at(run)
+    except InputError as error:
+        if not _is_missing(path):
+            raise
+        raise InputError(f"{error} (--wait waits until its run begins)") from None
 
 
 def follow(path: Path, interval_s: float, show: Callable[[Look], None]) -> Look:

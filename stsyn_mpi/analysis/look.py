@@ -11,6 +11,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.bins import durations
 from stsyn_mpi.analysis.losses import loss_warning
+from stsyn_mpi.analysis.silence import is_overdue, remote_host
 from stsyn_mpi.analysis.stuck import stuck_workers
 from stsyn_mpi.analysis.worker_rounds import worker_hosts
 from stsyn_mpi.runfile.liveness import WriterLife
@@ -56,7 +57,12 @@ class Look:
     has_ended, has_succeeded : bool
         Whether nothing more will come, and whether it came to a good end.
     silence_s : float
-        Real seconds since the last commit.
+        Real seconds since the last commit, by the clocks of both hosts.
+    remote_host : str
+        Where the writer is, if it cannot be asked from here whether it lives; empty
+        of any other.
+    is_overdue : bool
+        Whether it cannot be asked, and is silent for longer than a living one would.
     rounds, time_limit_s, target_accuracy
         What ends the run.
     rounds_per_s, left_s : float or None
@@ -71,6 +77,8 @@ class Look:
     has_ended: bool
     has_succeeded: bool
     silence_s: float
+    remote_host: str
+    is_overdue: bool
     n_rounds: int
     rounds: int | None
     wall_s: float | None
@@ -106,7 +114,8 @@ def look_at(run: Run) -> Look:
     wall_s = _finite(wall[-1]) if len(wall) else None
     silence_s = _finite(max(0.0, time.time() - run.heartbeat)) or 0.0
     rate = _rate(run, wall)
-    has_ended = _has_ended(run)
+    has_ended, host = _has_ended(run), remote_host(run)
+    overdue = bool(host) and is_overdue(run, silence_s, rate)
     rounds = _number(run, "rounds")
     return Look(
         path=str(run.path),
@@ -115,6 +124,8 @@ def look_at(run: Run) -> Look:
         has_ended=has_ended,
         has_succeeded=run.state in _GOOD_ENDS,
         silence_s=silence_s,
+        remote_host=host,
+        is_overdue=overdue,
         n_rounds=run.n_rounds,
         rounds=None if rounds is None else int(rounds),
         wall_s=wall_s,
@@ -124,7 +135,7 @@ def look_at(run: Run) -> Look:
         best_accuracy=float(known.max()) if len(known) else None,
         train_loss=_finite(loss[-1]) if len(loss) else None,
         rounds_per_s=rate,
-        left_s=None if has_ended else _left_s(run, rate, wall_s, silence_s),
+        left_s=None if has_ended or overdue else _left_s(run, rate, wall_s, silence_s),
         slowest=_slowest(run),
         absent=_absent(run),
         warning=_warning(run, loss),

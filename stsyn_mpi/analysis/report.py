@@ -21,6 +21,8 @@ from stsyn_mpi.analysis.settings import (
     is_timing_only,
     special_settings,
 )
+from stsyn_mpi.analysis.side_by_side import RunBrief
+from stsyn_mpi.analysis.side_by_side_table import side_by_side_table
 from stsyn_mpi.analysis.straggler_table import LEAST_OF_A_HOST, straggler_tables
 from stsyn_mpi.analysis.summary import RunSummary, WorkerSummary
 from stsyn_mpi.analysis.terms_table import terms_table
@@ -47,12 +49,14 @@ def summaries_json(summaries: Sequence[RunSummary]) -> str:
     return json.dumps(values, indent=2, allow_nan=False)
 
 
-def print_summaries(
-    summaries: Sequence[RunSummary], figures: Sequence[Path], console: Console
+def print_reports(
+    runs: Sequence[RunBrief], figures: Sequence[Path], console: Console
 ) -> None:
-    """Print every run, then the names of the figures written."""
-    for summary in summaries:
-        print_summary(summary, console)
+    """Print every run, several side by side, and the names of the figures written."""
+    for run in runs:
+        print_summary(run.summary, console)
+    if len(runs) > 1:
+        console.print(side_by_side_table(runs, console.width))
     for path in figures:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 

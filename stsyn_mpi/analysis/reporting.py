@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from stsyn_mpi.analysis.doing import Tell, keep_quiet
 from stsyn_mpi.analysis.gantt_rounds import DEFAULT, parse_rounds
-from stsyn_mpi.analysis.summary import RunSummary, summarise
+from stsyn_mpi.analysis.side_by_side import RunBrief, read_briefs
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.runfile.reader import open_run
 
 
 def report_runs(
@@ -18,7 +16,8 @@ def report_runs(
     html: Path | None,
     png_folder: Path | None,
     rounds: str | None,
-) -> tuple[list[RunSummary], list[Path]]:
+    tell: Tell = keep_quiet,
+) -> tuple[Sequence[RunBrief], list[Path]]:
     """Read some runs, and then write what is asked for.
 
     Parameters
@@ -29,11 +28,13 @@ def report_runs(
         Where the page, and the figures, go.
     rounds : str or None
         Rounds drawn worker by worker, as users write them.
+    tell : callable
+        Hears what is read and drawn.
 
     Returns
     -------
-    summaries : list of RunSummary
-        Of each run.
+    runs : sequence of RunBrief
+        What each run came to.
     written : list of Path
         The files written.
 
@@ -46,18 +47,11 @@ def report_runs(
     if html is None and png_folder is None:
         if rounds is not None:
             raise InputError(f"--gantt {rounds} needs --html or --png: it is a figure")
-        return [_summary(path) for path in paths], []
+        return read_briefs(paths, tell), []
     from stsyn_mpi.analysis.report_files import check_targets, write_files
     from stsyn_mpi.analysis.run_report import read_reports
 
     entries = parse_rounds(DEFAULT if rounds is None else rounds)
     check_targets(html, png_folder)
-    reports = read_reports(paths, entries)
-    written = write_files(reports, html, png_folder)
-    return [report.summary for report in reports], written
-
-
-def _summary(path: Path) -> RunSummary:
-    # As in the report of figures: numbers may be beyond all bounds.
-    with np.errstate(over="ignore", invalid="ignore"), open_run(path) as run:
-        return summarise(run)
+    reports = read_reports(paths, entries, tell)
+    return reports, write_files(reports, html, png_folder, tell)

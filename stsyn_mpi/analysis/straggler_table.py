@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
-from stsyn_mpi.analysis.words import printable
+from stsyn_mpi.analysis.words import counted, printable
 
 Pace = WorkerPace | HostPace
 
@@ -31,6 +31,8 @@ _FIGURES: tuple[tuple[str, Callable[[Pace], str]], ...] = (
     ("by\nchance", lambda pace: _chance(getattr(pace, "p_value", None))),
 )
 _UNKNOWN = "?"
+_ENOUGH_UPDATES, _FEW_UPDATES = 100, 3
+"""Of each worker: so many for what waiting costs to be a bound; fewer tell nothing."""
 
 
 def straggler_tables(report: StragglerReport) -> RenderableType:
@@ -56,10 +58,19 @@ def cost_sentence(report: StragglerReport) -> str:
     if local_sgd_s <= here_s:
         return f"The rounds waited for all: {each}, as in local SGD."
     more = _seconds(local_sgd_s - here_s)
+    fewest = min(report.workers, key=lambda worker: worker.n_updates)
+    bound = "at least" if fewest.n_updates >= _ENOUGH_UPDATES else "about"
     return (
-        f"Waiting for all would have cost at least {more} more: "
-        f"{each} (local SGD) against {_seconds(here_s / rounds)}."
+        f"Waiting for all would have cost {bound} {more} more: "
+        f"{each} (local SGD) against {_seconds(here_s / rounds)}.{_doubt(fewest)}"
     )
+
+
+def _doubt(fewest: WorkerPace) -> str:
+    if fewest.n_updates >= _FEW_UPDATES:
+        return ""
+    updates = counted(fewest.n_updates, "update")
+    return f" Worker {fewest.worker} completed {updates}: its pace is hardly known."
 
 
 def _headline(report: StragglerReport) -> str:

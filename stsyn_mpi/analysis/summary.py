@@ -36,22 +36,6 @@ COUNTS = (
     "n_stale",
     "uploads_refused",
 )
-CONFIG_KEYS = (
-    "strategy",
-    "wait_for",
-    "target_updates",
-    "model",
-    "data",
-    "partition",
-    "batch_size",
-    "lr",
-    "lr_schedule",
-    "weights",
-    "server_step",
-    "timing_only",
-    "delay",
-    "seed",
-)
 
 
 @dataclass(frozen=True)
@@ -138,7 +122,7 @@ def summarise(run: Run) -> RunSummary:
         state=run.state.value,
         clock=run.clock,
         communication=communication_words(run.config, run.clock),
-        config=_short_config(run),
+        config=run.config,
         n_workers=run.n_workers,
         n_rounds=run.n_rounds,
         wall_s=_number(wall[-1]),
@@ -167,10 +151,6 @@ def _absent(run: Run, *codes: WorkerStatus) -> tuple[int, ...]:
     """Return the workers with one of these codes in the last round."""
     last = run.column("worker_status", run.n_rounds - 1)[0]
     return tuple(int(worker) for worker in np.flatnonzero(np.isin(last, codes)))
-
-
-def _short_config(run: Run) -> dict[str, Any]:
-    return {key: run.config[key] for key in CONFIG_KEYS if key in run.config}
 
 
 def _number(value: float) -> float | None:

@@ -107,21 +107,23 @@ def _name(kind: str, rank: int, args: dict[str, object]) -> Event:
 
 
 def _slice(
-    name: str, rank: int, start_s: float, duration_s: float, args: dict[str, object]
+    name: str, rank: int, start_s: float, end_s: float, args: dict[str, object]
 ) -> Event:
+    """Return a slice; where one ends and the next begins they share a nanosecond."""
+    start_ns, end_ns = _nanoseconds(start_s), _nanoseconds(end_s)
     return {
         "ph": "X",
         "name": name,
         "pid": _PROCESS,
         "tid": rank,
-        "ts": _microseconds(start_s),
-        "dur": _microseconds(duration_s),
+        "ts": start_ns / 1000,
+        "dur": (end_ns - start_ns) / 1000,
         "args": args,
     }
 
 
-def _microseconds(seconds: float) -> float:
-    return round(1e6 * seconds, 3)
+def _nanoseconds(seconds: float) -> int:
+    return round(1e9 * seconds)
 
 
 def _root_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Event]:
@@ -145,13 +147,13 @@ def _round_events(row: dict[str, object], start_s: float) -> Iterator[Event]:
     end_s = max(_seconds(row["wall_s"]), start_s)
     counts = {name: row[name] for name in ("n_uploaders", "updates_used")}
     title = f"round {row['round']}"
-    yield _slice(title, _ROOT_TRACK, start_s, end_s - start_s, counts)
+    yield _slice(title, _ROOT_TRACK, start_s, end_s, counts)
     waited_s = min(start_s + _seconds(row["kth_arrival_s"]), end_s)
     collected_s = min(waited_s + _seconds(row["collect_s"]), end_s)
     spent = {"aggregate_s": row["aggregate_s"]}
-    yield _slice("wait for the K-th", _ROOT_TRACK, start_s, waited_s - start_s, {})
-    yield _slice("collect", _ROOT_TRACK, waited_s, collected_s - waited_s, spent)
-    yield _slice("record", _ROOT_TRACK, collected_s, end_s - collected_s, {})
+    yield _slice("wait for the K-th", _ROOT_TRACK, start_s, waited_s, {})
+    yield _slice("collect", _ROOT_TRACK, waited_s, collected_s, spent)
+    yield _slice("record", _ROOT_TRACK, collected_s, end_s, {})
     for name, title in _COUNTERS.items():
         if row[name] is not None:
             yield _counter(title, end_s, row[name])
@@ -162,7 +164,7 @@ def _seconds(value: object) -> float:
 
 
 def _counter(name: str, t: float, value: object) -> Event:
-    ts = _microseconds(t)
+    ts = _nanoseconds(t) / 1000
     return {"ph": "C", "name": name, "pid": _PROCESS, "ts": ts, "args": {"is": value}}
 
 
@@ -189,7 +191,7 @@ def _stuck_events(run: Run, span: RoundSpan, starts: np.ndarray) -> Iterator[Eve
             start_s, end_s = float(starts[first + row]), float(ends[row])
             if start_s < end_s:
                 args: dict[str, object] = {"round": first + row}
-                yield _slice(_STUCK, worker + 1, start_s, end_s - start_s, args)
+                yield _slice(_STUCK, worker + 1, start_s, end_s, args)
 
 
 def _waited_s(rows: dict[str, np.ndarray]) -> np.ndarray:
@@ -239,8 +241,7 @@ class _WorkerClocks:
         self, index: int, worker: int, start_s: float, waited_s: float, work_s: float
     ) -> float:
         """Return when an update began, given those of its worker in their order."""
-        length_s = waited_s + work_s
-        if not np.isfinite(start_s + length_s):
+        if not np.isfinite(start_s + waited_s + work_s):
             return float("nan")
         # A worker can have the same model twice, as in `begins_task`.
         if index != self._round[worker] or start_s <= self._next_s[worker]:
@@ -248,7 +249,9 @@ class _WorkerClocks:
         self._round[worker] = index
         self._next_s[worker] = start_s + max(work_s - ROUNDING_S, 0.0)
         begin_s = self._had_s[worker] + start_s
-        self._free_s[worker] = begin_s + length_s
+        if abs(begin_s - self._free_s[worker]) < ROUNDING_S:
+            begin_s = self._free_s[worker]
+        self._free_s[worker] = begin_s + waited_s + work_s
         return begin_s
 
 
@@ -264,9 +267,9 @@ def _update_events(
     if not np.isfinite([begin_s, injected_s, work_s]).all():
         return
     suffix = "" if completed else ", cancelled"
+    waited_s = begin_s + injected_s
     if injected_s > 0:
-        name = f"injected delay{suffix}"
-        yield _slice(name, worker + 1, begin_s, injected_s, args)
+        yield _slice(f"injected delay{suffix}", worker + 1, begin_s, waited_s, args)
     if work_s > 0:
-        name = f"update{suffix}"
-        yield _slice(name, worker + 1, begin_s + injected_s, work_s, args)
+        end_s = waited_s + work_s
+        yield _slice(f"update{suffix}", worker + 1, waited_s, end_s, args)

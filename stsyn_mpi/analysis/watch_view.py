@@ -56,7 +56,8 @@ class _Log:
     def __call__(self, look: Look) -> None:
         text = f"{line(look)}\n{ending(look)}" if look.has_ended else line(look)
         # That time goes by is no news.
-        news = text if look.has_ended else line(replace(look, left_s=None))
+        timeless = replace(look, left_s=None, silence_s=0.0)
+        news = text if look.has_ended else line(timeless)
         if news != self._said:
             self._said = news
             self._console.print(Text(text), soft_wrap=True)
@@ -70,6 +71,7 @@ def line(look: Look) -> str:
         *([_slow_words(look)] if look.slowest else []),
         *([_absent_words(look)] if look.absent else []),
         *([f"WARNING: {look.warning}"] if look.warning else []),
+        *([_remote_words(look)] if look.remote_host else []),
     ]
     return printable("  ".join(parts), _MOST_CHARACTERS)
 
@@ -87,7 +89,8 @@ def panel(look: Look) -> RenderableType:
         table.add_row("missing", Text(_absent_words(look), style="yellow"))
     if look.warning:
         table.add_row("warning", Text(look.warning, style="bold red"))
-    style = "green" if look.has_succeeded else "yellow" if look.has_ended else ""
+    is_bad = look.has_ended or look.is_overdue
+    style = "green" if look.has_succeeded else "yellow" if is_bad else ""
     told = ending(look) if look.has_ended else _standing(look)
     return Group(
         Text(printable(look.path), style="bold"),
@@ -103,7 +106,19 @@ def ending(look: Look) -> str:
 
 
 def _standing(look: Look) -> str:
+    if look.remote_host:
+        return printable(_remote_words(look))
     return printable(look.standing.partition(": reported")[0])
+
+
+def _remote_words(look: Look) -> str:
+    """Say how a run stands whose writer cannot be asked: by its last commit."""
+    silence = time_words(look.silence_s)
+    if not look.is_overdue:
+        return f"running on {look.remote_host}, last commit {silence} ago"
+    return (
+        f"no commit for {silence}: its writer on {look.remote_host} has probably died"
+    )
 
 
 def _bar(look: Look) -> RenderableType:

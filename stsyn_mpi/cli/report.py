@@ -44,16 +44,20 @@ def report(
 ) -> None:
     """Summarise one or more run files, also of runs that are still going.
 
+    Several are set side by side.
+
     A file that is no run file, is damaged, or has no round yet gives one line and
     exit code 2, and nothing is written.
     """
     from rich.console import Console
 
-    from stsyn_mpi.analysis.report import print_summaries, summaries_json
+    from stsyn_mpi.analysis.doing import shown
+    from stsyn_mpi.analysis.report import print_reports, summaries_json
     from stsyn_mpi.analysis.reporting import report_runs
 
-    summaries, written = report_runs(run_files, html, png_folder, gantt)
+    with shown(Console(stderr=True)) as tell:
+        runs, written = report_runs(run_files, html, png_folder, gantt, tell)
     if as_json:
-        click.echo(summaries_json(summaries))
+        click.echo(summaries_json([run.summary for run in runs]))
     else:
-        print_summaries(summaries, written, Console())
+        print_reports(runs, written, Console())

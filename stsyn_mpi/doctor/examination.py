@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stsyn_mpi.arrays import Backend, count_gpus
+from stsyn_mpi.arrays import Backend, count_gpus, select_backend
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.doctor import judgement
 from stsyn_mpi.doctor.facts import (
@@ -208,11 +208,14 @@ def _judge_gpu_memory(
     is_wanted = wishes.gpu_direct == "on" or not unaware
     if not is_wanted or len(on_gpus) < world.n_workers:
         return ok("GPU memory", f"vectors travel through host memory: {reason}")
-    is_whole = probes.check_device_memory(world, backend)
-    if is_whole in (True, None):
-        return ok("GPU memory", f"MPI takes it, checked by a transfer: {reason}")
-    found = f"MPI damages what it is sent from a GPU: {reason}"
-    return failure("GPU memory", found, "train --gpu-direct off")
+    if world.rank == 0 and not (wishes.gpu_direct == "on" or facts[0].gpu_aware):
+        backend = select_backend("cpu")
+    transfers = probes.check_device_memory(world, backend)
+    # Workers do not know, and are not heard.
+    sent, received = (transfers.sent, transfers.received) if transfers else ((), ())
+    return judgement.judge_transfers(
+        sent, received, reason, is_root_on_gpu=not backend.is_host
+    )
 
 
 def _judge_large(world: World, wishes: Wishes) -> Verdict:

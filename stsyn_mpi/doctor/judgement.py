@@ -9,6 +9,10 @@ from stsyn_mpi.doctor.facts import RankFacts, numbers_in, ranges
 from stsyn_mpi.doctor.verdicts import Verdict, failure, ok, warning
 
 _MOST_NAMED = 6
+_LOADED_EARLY = (
+    "something loads NumPy before train can set OPENBLAS_NUM_THREADS: set it in the "
+    "job script"
+)
 
 
 def judge_software(facts: Sequence[RankFacts]) -> Verdict:
@@ -80,12 +84,13 @@ def judge_blas(facts: Sequence[RankFacts], wanted: int) -> Verdict:
     wrong = [text for text in by_threads if text not in (str(wanted), "None")]
     if not wrong:
         return ok("BLAS threads", f"{wanted} in each rank")
-    return warning(
-        "BLAS threads",
-        f"{naming(by_threads[wrong[0]])} run {wrong[0]}, not {wanted}",
-        "something loads NumPy before train can set OPENBLAS_NUM_THREADS: set it in "
-        "the job script",
-    )
+    ranks = by_threads[wrong[0]]
+    found, remedy = f"{naming(ranks)} run {wrong[0]}, not {wanted}", _LOADED_EARLY
+    n_cores = {len(numbers_in(facts[r].cores)) for r in ranks}
+    if n_cores == {int(wrong[0])} and int(wrong[0]) < wanted:
+        found += ", as many as they have cores"
+        remedy = f"ask for more cores for each rank, or say --blas-threads {wrong[0]}"
+    return warning("BLAS threads", found, remedy)
 
 
 def judge_gpus(facts: Sequence[RankFacts], wanted: str = "auto") -> Verdict:
@@ -116,6 +121,33 @@ def judge_gpus(facts: Sequence[RankFacts], wanted: str = "auto") -> Verdict:
     return ok("GPUs", f"{len(sharing)} in use, none shared")
 
 
+def judge_transfers(
+    sent: Sequence[int], received: Sequence[int], reason: str, *, is_root_on_gpu: bool
+) -> Verdict:
+    """Judge what MPI did with GPU memory, both ways.
+
+    Parameters
+    ----------
+    sent, received : sequence of int
+        Workers whose upload, and who received a model, damaged.
+    reason : str
+        Who says that MPI takes GPU memory.
+    is_root_on_gpu : bool
+        Whether the root's vectors were in GPU memory, too.
+    """
+    if not sent and not received:
+        among = "root's and workers'" if is_root_on_gpu else "workers'"
+        found = f"MPI takes it, checked by transfers of {among} vectors both ways"
+        return ok("GPU memory", f"{found}: {reason}")
+    ways = [
+        f"{what} {naming(workers, 'worker')}"
+        for what, workers in (("uploads of", sent), ("models to", received))
+        if workers
+    ]
+    found = f"MPI damages {' and '.join(ways)}: {reason}"
+    return failure("GPU memory", found, "train --gpu-direct off")
+
+
 def judge_threads(facts: Sequence[RankFacts], funneled: int) -> Verdict:
     """Say whether MPI allows a second thread that makes no MPI call."""
     if min(fact.thread_level for fact in facts) >= funneled:
@@ -140,9 +172,9 @@ def judge_deaths(library: str, *, survives: bool) -> Verdict:
     return ok("dead ranks", f"a dead rank ends the job ({library}): train --resume")
 
 
-def naming(ranks: Sequence[int]) -> str:
+def naming(ranks: Sequence[int], noun: str = "rank") -> str:
     """Return ``rank 3`` or ``ranks 1-4,7``."""
-    return f"rank{'s' if len(ranks) > 1 else ''} {ranges(sorted(ranks))}"
+    return f"{noun}{'s' if len(ranks) > 1 else ''} {ranges(sorted(ranks))}"
 
 
 def _grouped(texts: Sequence[str]) -> dict[str, list[int]]:

@@ -150,30 +150,81 @@ def _checksum(vector: np.ndarray) -> np.uint64:
     return np.uint64(total % 2**64)
 
 
-def check_device_memory(world: World, backend: Backend) -> bool | None:
-    """Send GPU memory from each worker to the root, by MPI itself; check every word.
+@dataclass(frozen=True)
+class DeviceTransfers:
+    """Workers between whose GPU and the root MPI carries vectors damaged.
 
-    Called on all ranks, where all workers compute on a GPU and MPI says that it takes
-    its memory: an MPI that was wrong about it ends the process.
+    Attributes
+    ----------
+    sent, received : tuple of int
+        Of the worker's uploads, and of the models that it receives; both empty where
+        all arrive whole.
+    """
+
+    sent: tuple[int, ...]
+    received: tuple[int, ...]
+
+
+def check_device_memory(world: World, backend: Backend) -> DeviceTransfers | None:
+    """Send GPU memory from each worker to the root and back; check every word.
+
+    MPI itself is handed it, as in training: an MPI that was wrong about it may end
+    the process. Called on all ranks, where all workers compute on a GPU.
+
+    Parameters
+    ----------
+    world
+        All ranks.
+    backend
+        Of this rank. The root's may be a GPU whose memory MPI takes, too.
 
     Returns
     -------
-    bool or None
-        On the root, whether all vectors arrived whole; on workers None.
+    DeviceTransfers or None
+        On the root; None on workers.
     """
-    expected = np.arange(_GPU_N_PARAMS, dtype=np.float32)
     if world.rank != ROOT:
-        vector = backend.to_device(expected)
-        backend.synchronise()
-        wait_politely(world.comm.Isend(vector, dest=ROOT, tag=Tag.PAYLOAD))
+        _return_vector(world.comm, backend)
         return None
-    found = np.zeros_like(expected)
-    are_whole = []
-    for worker in range(world.n_workers):
-        found[:] = 0
-        wait_politely(world.comm.Irecv(found, source=rank_of(worker), tag=Tag.PAYLOAD))
-        are_whole.append(np.array_equal(found, expected))
-    return all(are_whole)
+    whole = [_exchange(world.comm, backend, rank_of(m)) for m in range(world.n_workers)]
+    workers = range(world.n_workers)
+    return DeviceTransfers(
+        tuple(m for m in workers if not whole[m][0]),
+        tuple(m for m in workers if not whole[m][1]),
+    )
+
+
+def _uploaded() -> np.ndarray:
+    return np.arange(_GPU_N_PARAMS, dtype=np.float32)
+
+
+def _returned() -> np.ndarray:
+    """Return another vector than `_uploaded`: what stays as it was is no answer."""
+    return _uploaded()[::-1].copy()
+
+
+def _exchange(comm: MPI.Comm, backend: Backend, rank: int) -> tuple[bool, bool]:
+    """Return whether a worker's vector arrived whole, and the root's at the worker."""
+    vector = backend.zeros(_GPU_N_PARAMS)
+    backend.synchronise()
+    wait_politely(comm.Irecv(vector, source=rank, tag=Tag.PAYLOAD))
+    is_whole = np.array_equal(backend.to_host(vector), _uploaded())
+    vector = backend.to_device(_returned())
+    backend.synchronise()
+    wait_politely(comm.Isend(vector, dest=rank, tag=Tag.PAYLOAD))
+    answer = np.zeros(1, dtype=np.int8)
+    wait_politely(comm.Irecv(answer, source=rank, tag=Tag.CONTROL))
+    return is_whole, bool(answer[0])
+
+
+def _return_vector(comm: MPI.Comm, backend: Backend) -> None:
+    """Send a vector to the root, take the root's, and say whether that is whole."""
+    vector = backend.to_device(_uploaded())
+    backend.synchronise()
+    wait_politely(comm.Isend(vector, dest=ROOT, tag=Tag.PAYLOAD))
+    wait_politely(comm.Irecv(vector, source=ROOT, tag=Tag.PAYLOAD))
+    is_whole = np.array_equal(backend.to_host(vector), _returned())
+    comm.Send(np.array([is_whole], dtype=np.int8), dest=ROOT, tag=Tag.CONTROL)
 
 
 class Beacon:

@@ -155,10 +155,16 @@ class Run(RunViews):
     __getitem__ = column
 
     def updates(self) -> dict[str, np.ndarray]:
-        """Return the columns of ``/updates``, shape (n,); empty if not recorded."""
+        """Return the columns of ``/updates``, shape (n,); empty if not recorded.
+
+        Updates beyond the committed rounds are left out: of a round that a time limit
+        or a signal cut, which the round table does not count.
+        """
         with guarded.one_line(self.path):
             table = updates_table(self.file, self.schema_version)
-            return no_updates() if table is None else table.read_all(len(table.scale))
+            if table is None:
+                return no_updates()
+            return self.committed_updates(table.read_all(len(table.scale)))
 
     @property
     def has_updates(self) -> bool:
@@ -166,11 +172,21 @@ class Run(RunViews):
         return guarded.has(self.file, "updates")
 
     def update_pieces(self) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the columns of ``/updates``, some megabytes at a time."""
+        """Yield the columns that `updates` returns, some megabytes at a time."""
         with guarded.one_line(self.path):
             table = updates_table(self.file, self.schema_version)
             if table is not None:
-                yield from table.pieces(0, len(table.scale))
+                pieces = table.pieces(0, len(table.scale))
+                yield from (self.committed_updates(rows) for rows in pieces)
+
+    def committed_updates(
+        self, updates: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return those of some updates that are of committed rounds."""
+        is_committed = updates["round"] < self.n_rounds
+        if is_committed.all():
+            return updates
+        return {name: values[is_committed] for name, values in updates.items()}
 
     def events(self) -> list[str]:
         """Return the coordinator's events, JSON texts; empty if not recorded."""

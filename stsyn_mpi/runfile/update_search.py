@@ -39,7 +39,7 @@ class FoundUpdates:
 
 
 class UpdateSearch:
-    """Finds rows of ``/updates`` by their round.
+    """Finds rows of ``/updates`` by their round, one of the committed ones.
 
     Rows are nearly in the order of their rounds: those of a round stand together,
     save that work which came late stands between rows of later rounds. A search
@@ -54,7 +54,7 @@ class UpdateSearch:
     Attributes
     ----------
     n_rows : int
-        Rows of the table; 0 if none were recorded.
+        Updates of committed rounds; 0 if none were recorded.
     """
 
     def __init__(self, run: Run) -> None:
@@ -63,7 +63,8 @@ class UpdateSearch:
             self._table: ColumnTable | None = updates_table(
                 run.file, run.schema_version
             )
-            self.n_rows = min(self._table.lengths()) if self._table else 0
+            self._n_in_table = min(self._table.lengths()) if self._table else 0
+            self.n_rows = self._n_in_table - self._count_uncommitted()
 
     def find(self, first: int, last: int, workers: np.ndarray) -> FoundUpdates:
         """Return the updates of rounds `first` to `last` by some workers.
@@ -80,6 +81,7 @@ class UpdateSearch:
         InputError
             If the file is damaged there.
         """
+        last = min(last, self._run.n_rounds - 1)
         found, n_rows, is_cut = [no_updates()], 0, False
         with guarded.one_line(self._run.path):
             for columns in self._pieces(first, last):
@@ -112,22 +114,24 @@ class UpdateSearch:
         InputError
             If the file is damaged there.
         """
-        starts, length = np.array([0]), self.n_rows
-        if self.n_rows > most:
+        starts, length = np.array([0]), self._n_in_table
+        if self._n_in_table > most:
             n_stretches, length = most // _PIECE_ROWS, _PIECE_ROWS
-            starts = np.linspace(0, self.n_rows - length, n_stretches).astype(np.int64)
+            last = self._n_in_table - length
+            starts = np.linspace(0, last, n_stretches).astype(np.int64)
         if not self.n_rows:
             return no_updates()
         with guarded.one_line(self._run.path):
-            return {
-                name: np.concatenate([self._read(name, a, a + length) for a in starts])
-                for name in _COLUMNS
-            }
+            return self._run.committed_updates(
+                {
+                    n: np.concatenate([self._read(n, a, a + length) for a in starts])
+                    for n in _COLUMNS
+                }
+            )
 
     def _pieces(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
         """Yield stretches of the table until one has no row of the rounds."""
-        for start in range(self._first_row(first), self.n_rows, _PIECE_ROWS):
-            stop = min(start + _PIECE_ROWS, self.n_rows)
+        for start, stop in self._stretches(first):
             rounds = self._read("round", start, stop)
             if not ((rounds >= first) & (rounds <= last)).any():
                 return
@@ -135,16 +139,29 @@ class UpdateSearch:
             rest = {name: self._read(name, start, stop) for name in others}
             yield {"round": rounds, **rest}
 
+    def _stretches(self, first: int) -> Iterator[tuple[int, int]]:
+        """Yield the rows from the first one of a round on, stretch by stretch."""
+        for start in range(self._first_row(first), self._n_in_table, _PIECE_ROWS):
+            yield start, min(start + _PIECE_ROWS, self._n_in_table)
+
+    def _count_uncommitted(self) -> int:
+        """Count the rows of rounds that are not in the round table: the last ones."""
+        n_rounds = self._run.n_rounds
+        return sum(
+            int(np.count_nonzero(self._read("round", *stretch) >= n_rounds))
+            for stretch in self._stretches(n_rounds)
+        )
+
     def _first_row(self, first: int) -> int:
         """Return where the first block begins that reaches round `first`.
 
         The newest round of a block grows from block to block, though rows do not.
         """
-        low, high = 0, -(-self.n_rows // _BLOCK_ROWS)
+        low, high = 0, -(-self._n_in_table // _BLOCK_ROWS)
         while low < high:
             middle = (low + high) // 2
             start = middle * _BLOCK_ROWS
-            stop = min(start + _BLOCK_ROWS, self.n_rows)
+            stop = min(start + _BLOCK_ROWS, self._n_in_table)
             if self._read("round", start, stop).max() >= first:
                 high = middle
             else:

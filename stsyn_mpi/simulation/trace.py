@@ -102,11 +102,11 @@ def _read(path: Path, changed_ns: int, n_bytes: int) -> Record:
             raise InputError(f"trace {path} is still being written by its run")
         rows = run.updates()
         n_workers, n_rounds = run.n_workers, run.n_rounds
+    if not n_rounds:
+        raise InputError(f"trace {path} holds no closed round")
     if not len(rows["round"]):
         raise InputError(f"trace {path} holds no updates: record them in its run")
     order = np.lexsort((rows["start_s"], rows["round"], rows["worker"]))
-    # What follows the last closed round is there for some workers only.
-    order = order[rows["round"][order] < n_rounds]
     record = Record(
         n_workers,
         n_rounds,

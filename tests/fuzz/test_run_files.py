@@ -17,7 +17,7 @@ from synthetic_run import write_run
 from stsyn_mpi.analysis.export import FORMATS, export
 from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.plots import accuracy_curve
-from stsyn_mpi.analysis.report import print_summaries, summaries_json
+from stsyn_mpi.analysis.report import print_reports, summaries_json
 from stsyn_mpi.analysis.run_report import read_report
 from stsyn_mpi.analysis.summary import summarise
 from stsyn_mpi.analysis.watch_view import ending, line, panel
@@ -89,7 +89,7 @@ def report(path):
     text = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(text):
         print(summaries_json([summary]))
-        print_summaries([summary], [], Console(file=text))
+        print_reports([numbers, numbers], [], Console(file=text))
     return parts, curve, numbers
 
 

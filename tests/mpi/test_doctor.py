@@ -75,7 +75,7 @@ def test_more_workers_than_cores_are_told_and_strict_fails(tmp_path):
     [
         ("auto", "vectors travel through host memory: "),
         ("off", "vectors travel through host memory: --gpu-direct off"),
-        ("on", "MPI takes it, checked by a transfer: "),
+        ("on", "MPI takes it, checked by transfers of root's and workers' vectors"),
     ],
 )
 def test_gpus_are_mapped_and_their_memory_sent(
@@ -83,9 +83,9 @@ def test_gpus_are_mapped_and_their_memory_sent(
 ):
     stand_in = {"PYTHONPATH": stand_in_path, "STAND_IN_DEVICES": "2"}
     options = ("-M", 3, "--device", "gpu", "--gpu-direct", gpu_direct)
-    done = doctor(tmp_path, *options, **stand_in)
+    done = doctor(tmp_path, *options, "--root-device", "gpu", **stand_in)
     assert done.returncode == 0, done.stderr
-    assert "ranks 1,3 of " in done.stdout
+    assert "ranks 0,2 of " in done.stdout
     assert "share one GPU" in done.stdout
     assert f"GPU memory: {words}" in done.stdout
 

@@ -7,6 +7,7 @@ for is not there, so that numbers are right only where every wait is in its plac
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from sequential import assert_same_but_for_kinks, sequential_params
 from stsyn_mpi.arrays import count_gpus
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import WorkerStatus
+
+SUPPORT = Path(__file__).parents[1] / "support"
 
 pytestmark = [
     pytest.mark.mpi,
@@ -138,6 +141,18 @@ def test_a_stopped_rank_is_welcome_back(start, gpus, tmp_path, root_device):
         assert np.isin(status[6:12], (WorkerStatus.LATE, WorkerStatus.HUNG)).all()
         assert run.column("n_late").sum() >= 1
         check_rule(run, has_kinks=True)
+
+
+@pytest.mark.once
+def test_the_doctor_sees_damage_in_either_direction(start, gpus):
+    gpus(3)
+    job = start(3, script=SUPPORT / "damaged_transfers.py")
+    assert job.wait() == 0, job.errors
+    assert [json.loads(line) for line in job.output.splitlines()] == [
+        [device, what, [1] * (what == "sent"), [1] * (what == "received")]
+        for device in ("gpu", "cpu")
+        for what in ("nothing", "sent", "received")
+    ]
 
 
 @pytest.mark.once

@@ -57,9 +57,12 @@ def heard_counts(run):
 
 
 def listed_counts(run):
-    """Return the completed updates by (worker, round) in the table of updates."""
-    table = run.updates()
-    is_done = table["completed"] == 1
+    """Return the completed updates by (worker, round) in the table of updates.
+
+    Those of the round that the end of the run cut are among them.
+    """
+    table = {name: run.file["updates"][name][:] for name in ("worker", "round")}
+    is_done = run.file["updates/completed"][:] == 1
     pairs = zip(table["worker"][is_done], table["round"][is_done], strict=True)
     return Counter((int(worker), int(index)) for worker, index in pairs)
 

@@ -60,7 +60,7 @@ class Recording:
                     key = command.worker, command.round
                     self.tasks[key].append(RecordedTask())
                     self.latest[command.worker] = self.tasks[key][-1]
-        self._note_updates(run.updates())
+        self._note_updates({n: rows[:] for n, rows in run.file["updates"].items()})
 
     def _note(self, event):
         key = getattr(event, "worker", -1), getattr(event, "round", -1)

@@ -121,15 +121,22 @@ def _updates(j, ends, close, done):
     return np.array(rows)
 
 
-def write_run(path, n_rounds=60, state="done", close=True, hosts=None, **options):
-    """Write a run; `options` go to the drawing of rounds (n_workers, wait_for, ...)."""
+def write_run(
+    path, n_rounds=60, state="done", close=True, hosts=None, cut=False, **options
+):
+    """Write a run; `options` go to the drawing of rounds (n_workers, wait_for, ...).
+
+    Of a run that was `cut`, local updates of one more round are there.
+    """
     n_workers = options.get("n_workers", 8)
     names = ("n_workers", "wait_for", "target_updates", "seed")
     config = config_json(**{name: options[name] for name in names if name in options})
     provenance = {"hosts": hosts or ["head"] + [f"n{m // 4}" for m in range(n_workers)]}
     writer = RunWriter.create(path, n_workers, config, provenance, record_events=True)
-    for row, updates in draw_rounds(n_rounds, **options):
+    for row, updates in draw_rounds(n_rounds + cut, **options):
         writer.append_updates(updates)
+        if row["round"] == n_rounds:
+            break
         writer.append_events([json.dumps({"round": row["round"], "kind": "closed"})])
         writer.commit_round(row)
     if state != "running":

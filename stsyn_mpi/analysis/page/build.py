@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from stsyn_mpi._version import __version__
+from stsyn_mpi.analysis.doing import Tell, keep_quiet
 from stsyn_mpi.analysis.fit_plot import can_draw
 from stsyn_mpi.analysis.page.assumptions import assumptions_part
 from stsyn_mpi.analysis.page.comparison import comparison_part
@@ -36,13 +37,15 @@ _CHAPTERS = {
 }
 
 
-def build_page(reports: Sequence[RunReport]) -> str:
+def build_page(reports: Sequence[RunReport], tell: Tell = keep_quiet) -> str:
     """Return the page, an HTML document that refers to nothing outside it.
 
     Parameters
     ----------
     reports : sequence of RunReport
         The runs, at least one.
+    tell : callable
+        Hears whose part is drawn.
 
     Raises
     ------
@@ -56,11 +59,12 @@ def build_page(reports: Sequence[RunReport]) -> str:
         title=escaped(f"Report of {', '.join(names)}"),
         style=folder.joinpath("page.css").read_text("utf-8"),
         version=escaped(__version__),
-        body="".join(_body(reports)),
+        body="".join(_body(reports, tell)),
     )
 
 
-def _body(reports: Sequence[RunReport]) -> Iterator[str]:
+def _body(reports: Sequence[RunReport], tell: Tell) -> Iterator[str]:
+    tell("drawing the page")
     if len(reports) == 1:
         (report,) = reports
         yield summary_part(report)
@@ -72,6 +76,7 @@ def _body(reports: Sequence[RunReport]) -> Iterator[str]:
     yield comparison_part(reports)
     yield from _learning(reports)
     for index, report in enumerate(reports):
+        tell(f"drawing the page: {report.stem} ({index + 1} of {len(reports)})")
         yield heading(report.stem, 2, f"run-{index}")
         yield summary_part(report)
         yield from _own(report, 3)

@@ -10,6 +10,7 @@ from typing import Any
 from stsyn_mpi.analysis.page.elements import Cell, paragraph, table
 from stsyn_mpi.analysis.report import configuration_line, summary_figures
 from stsyn_mpi.analysis.run_report import RunReport
+from stsyn_mpi.analysis.side_by_side import value_words
 from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.runfile.schema import ATTRIBUTES, PROVENANCE
@@ -39,19 +40,13 @@ def configuration_part(report: RunReport) -> str:
     )
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     rows = []
-    for key in sorted(report.config):
-        value = _value_words(report.config[key])
-        default = _value_words(defaults[key]) if key in defaults else "unknown"
+    for key in sorted(report.summary.config):
+        value = value_words(report.summary.config[key])
+        default = value_words(defaults[key]) if key in defaults else "unknown"
         differs = value != default
         rows.append((key, Cell(value, differs), default if differs else ""))
     caption = "Marked: not the default, which stands beside it."
     return table(("option", "value", "default"), rows, kind="facts", caption=caption)
-
-
-def _value_words(value: Any) -> str:
-    if value is None:
-        return "open"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def provenance_part(report: RunReport) -> str:

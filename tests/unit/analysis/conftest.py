@@ -19,3 +19,11 @@ def write(tmp_path):
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture(scope="module")
+def cut_first_round(tmp_path_factory):
+    """A run that was stopped in its first round, of which it has local updates."""
+    path = tmp_path_factory.mktemp("runs") / "cut.h5"
+    write_run(path, n_rounds=0, state="stopped", cut=True)
+    return path

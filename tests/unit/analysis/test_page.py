@@ -11,9 +11,13 @@ from stsyn_mpi.analysis import run_report
 from stsyn_mpi.analysis.gantt_rounds import DEFAULT, parse_rounds
 from stsyn_mpi.analysis.page import elements
 from stsyn_mpi.analysis.page.build import build_page
-from stsyn_mpi.analysis.page.comparison import common_accuracy, seconds_to
 from stsyn_mpi.analysis.prediction import PredictedQuantity, Prediction
-from stsyn_mpi.analysis.run_report import read_reports, unique_stems
+from stsyn_mpi.analysis.run_report import read_reports
+from stsyn_mpi.analysis.side_by_side import (
+    common_accuracy,
+    seconds_to,
+    unique_stems,
+)
 from stsyn_mpi.analysis.stragglers import HostPace, StragglerReport, WorkerPace
 from stsyn_mpi.runfile import open_run
 
@@ -203,9 +207,10 @@ def test_hostile_texts_are_only_text(write):
 
 @pytest.mark.usefixtures("pale")
 def test_runs_are_compared_and_each_has_its_section(run_path, write):
-    path = write(n_rounds=20, wait_for=8)
+    path = write(n_rounds=20, wait_for=8, seed=1)
     page = page_of(run_path, path)
     assert "2 runs compared" in page.text
+    assert "--seed" in page.text
     assert [a["href"] for a in page.all("a")] == ["#run-0", "#run-1"]
     assert [h["id"] for h in page.all("h2") if "id" in h] == ["run-0", "run-1"]
     assert len(page.all("img")) == 4 + 2 * (4 + 3)

@@ -1,10 +1,15 @@
+import io
 import json
 import os
+import re
 import sys
 
 import pytest
-from synthetic_run import write_run
+from rich.console import Console
+from synthetic_run import config_json, write_run
 
+from stsyn_mpi.analysis.doing import shown
+from stsyn_mpi.analysis.reporting import report_runs
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 
@@ -41,6 +46,32 @@ def test_the_summary_fits_a_terminal_and_has_the_figures(capsys, run_path):
     assert "idle" in table
 
 
+def test_several_runs_are_set_side_by_side(capsys, run_path, write):
+    other = write("[red]x.h5", n_rounds=20, wait_for=6, seed=5)
+    code, text, _ = report(capsys, run_path, other)
+    assert code == 0
+    _, title, table = text.partition("2 runs compared")
+    rows = [re.split("  +", line.strip()) for line in table.splitlines()]
+    assert title
+    assert max(map(len, table.splitlines())) <= 80
+    for row in (
+        ["run", "[red]x"],
+        ["strategy", "stsyn", "stsyn"],
+        ["K", "4", "6"],
+        ["rounds", "40", "20"],
+        ["best accuracy", "89.17%", "70.10%"],
+        ["time to 70.10%", "3.69 s", "4.75 s"],
+        ["models down", "320", "160"],
+        ["--seed", "0", "5"],
+    ):
+        assert row in rows
+    assert [row[0] for row in rows if row[0].startswith("--")] == ["--seed"]
+
+
+def test_one_run_is_compared_with_nothing(capsys, run_path):
+    assert "compared" not in report(capsys, run_path)[1]
+
+
 def test_json_is_a_list_of_the_same_numbers(capsys, run_path):
     code, text, _ = report(capsys, run_path, run_path, "--json")
     runs = json.loads(text)
@@ -49,7 +80,7 @@ def test_json_is_a_list_of_the_same_numbers(capsys, run_path):
     assert runs[0]["n_rounds"] == 40
     assert runs[0]["counts"]["models_down"] == 320
     assert len(runs[0]["workers"]) == 8
-    assert runs[0]["config"]["wait_for"] == 4
+    assert runs[0]["config"] == json.loads(config_json())
 
 
 def test_json_is_strict_where_numbers_are_missing(capsys, write):
@@ -94,12 +125,33 @@ def test_a_bad_file_is_one_line_and_nothing_is_written(
     assert not list(tmp_path.glob("*page.html*"))
 
 
-def test_zero_rounds_is_one_line(capsys, write):
-    code, text, error = report(capsys, write(n_rounds=0, state="failed"))
-    assert code == 2
-    assert text == ""
-    assert error.count("\n") == 1
-    assert "no committed round" in error
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--html",),
+        *(("--png", "--gantt", word) for word in ("early,median", "slowest", "last")),
+        ("--png", "--gantt", "0"),
+    ],
+    ids=" ".join,
+)
+def test_zero_rounds_is_one_line_and_nothing_is_written(
+    capsys, cut_first_round, tmp_path, options
+):
+    target = tmp_path / "new"
+    if options:
+        options = (options[0], target, *options[1:])
+    error = refused(capsys, cut_first_round, *options)
+    assert f"{cut_first_round} holds no committed round (stopped" in error
+    assert not target.exists()
+
+
+def test_zero_rounds_are_refused_beside_a_sound_run(capsys, write, tmp_path):
+    sound, page = write("sound.h5", n_rounds=2), tmp_path / "page.html"
+    zero = write("zero.h5", n_rounds=0, state="running")
+    error = refused(capsys, sound, zero, "--html", page, "--png", tmp_path / "png")
+    assert "zero.h5 holds no committed round (unfinished" in error
+    assert {path.name for path in tmp_path.iterdir()} == {"sound.h5", "zero.h5"}
 
 
 def test_text_from_a_file_does_not_steer_the_terminal(capsys, write):
@@ -172,6 +224,40 @@ def test_figures_of_several_runs_carry_their_names(capsys, run_path, tmp_path):
 
 
 @pytest.mark.usefixtures("pale")
+def test_what_takes_long_is_told(run_path, write, tmp_path):
+    paths, told = [run_path, write(n_rounds=3)], []
+    folder = tmp_path / "png"
+    report_runs(paths, tmp_path / "page.html", folder, "0", told.append)
+    reading = [f"reading {path} ({i} of 2)" for i, path in enumerate(paths, 1)]
+    drawn = {f"drawing {path}" for path in folder.iterdir()}
+    page = [
+        "drawing the page",
+        "drawing the page: run (1 of 2)",
+        "drawing the page: other (2 of 2)",
+    ]
+    assert told[:2] == reading
+    assert set(told[2:-3]) == drawn
+    assert told[-3:] == page
+    del told[:]
+    report_runs(paths, None, None, None, told.append)
+    assert told == reading
+
+
+def test_a_terminal_shows_what_is_done_and_a_log_does_not(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=40)
+    log = Console(file=io.StringIO())
+    for console in (terminal, log):
+        with shown(console) as tell:
+            tell("reading \x1b[2J" + "x" * 100)
+    assert log.file.getvalue() == ""
+    text = terminal.file.getvalue()
+    assert "reading ?[2Jxx" in text
+    assert "x" * 40 not in text
+    assert text.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+
+
+@pytest.mark.usefixtures("pale")
 def test_timing_alone_has_figures(capsys, tmp_path):
     path = simulate(
         workers=3,
@@ -225,6 +311,16 @@ def test_a_page_replaces_no_run_file_and_nothing_odd(capsys, run_path, write, tm
         assert not figures.exists()
     assert "is no regular file" in refused(capsys, run_path, "--html", tmp_path)
     assert "is no regular file" in refused(capsys, run_path, "--html", "/dev/null")
+
+
+def test_figures_and_pages_do_not_go_to_standard_output(
+    capsys, run_path, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for option in ("--html", "--png"):
+        error = refused(capsys, run_path, option, "-")
+        assert f"{option} -: standard output has the summary" in error
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("pale")

@@ -122,6 +122,18 @@ def test_the_sentence_says_what_waiting_would_have_cost():
     assert waited == "The rounds waited for all: 0.5 s a round, as in local SGD."
 
 
+@pytest.mark.parametrize(("n_updates", "bound"), [(100, "at least"), (99, "about")])
+def test_the_sentence_promises_a_bound_only_where_paces_are_known(n_updates, bound):
+    sentence = cost_sentence(report([worker(0), worker(1, n_updates=n_updates)]))
+    assert f"would have cost {bound} 20 s more" in sentence
+    assert sentence.endswith("against 0.5 s.")
+
+
+def test_the_sentence_names_who_completed_next_to_nothing():
+    sentence = cost_sentence(report([worker(0), worker(1, n_updates=2)]))
+    assert sentence.endswith(" Worker 1 completed 2 updates: its pace is hardly known.")
+
+
 def test_what_nobody_can_tell_has_no_column_and_a_reason():
     blank = {
         "share_straggled": None,

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from synthetic_run import draw_rounds
@@ -57,6 +59,15 @@ def test_long_runs_are_read_in_pieces(run_path, monkeypatch):
         assert a.updates == b.updates
         assert a.rounds_uploaded == b.rounds_uploaded
         assert a.compute_s == pytest.approx(b.compute_s)
+
+
+def test_updates_of_a_round_that_was_cut_change_nothing(write):
+    whole, cut = write("whole.h5", n_rounds=12), write("cut.h5", n_rounds=12, cut=True)
+    with open_run(cut) as run:
+        assert (run.file["updates/round"][:] == 12).sum() > 8
+    figures = [asdict(summary_of(path)) for path in (whole, cut)]
+    assert figures[0].pop("path") != figures[1].pop("path")
+    assert figures[0] == figures[1]
 
 
 def test_what_nobody_recorded_is_none(tmp_path):

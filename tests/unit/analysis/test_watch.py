@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,11 @@ from synthetic_run import config_json, draw_rounds, write_run
 from stsyn_mpi.analysis import following
 from stsyn_mpi.analysis.look import look_at
 from stsyn_mpi.analysis.losses import loss_warning
+from stsyn_mpi.analysis.watch_view import panel
 from stsyn_mpi.analysis.watch_view import watching as watching_lines
+from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile import liveness
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import WorkerStatus
 from stsyn_mpi.runfile.writer import RunWriter
@@ -55,8 +59,8 @@ def living_writer(path, n_rounds, mode="swmr"):
 
 
 @contextmanager
-def watching(path, **how):
-    command = [sys.executable, "-m", "stsyn_mpi", "watch", str(path)]
+def watching(path, *options, **how):
+    command = [sys.executable, "-m", "stsyn_mpi", "watch", str(path), *options]
     process = subprocess.Popen([*command, "--interval", "20ms"], text=True, **how)
     try:
         yield process
@@ -115,6 +119,33 @@ def test_it_sees_new_rounds_and_the_end(tmp_path):
     assert process.returncode == 0
 
 
+def test_it_waits_for_a_run_that_has_not_begun(tmp_path):
+    path, pipe = tmp_path / "runs" / "run.h5", subprocess.PIPE
+    with watching(path, "--wait", stdout=pipe, stderr=pipe) as process:
+        assert process.stderr.readline() == f"waiting for {path}\n"
+        path.parent.mkdir()
+        write_run(tmp_path / "scratch.h5", n_rounds=3)
+        (tmp_path / "scratch.h5").replace(path)
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == "done: all rounds done"
+
+
+def test_it_leaves_quietly_while_it_waits(tmp_path):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with watching(tmp_path / "run.h5", "--wait", **pipes) as process:
+        assert process.stderr.readline().startswith("waiting for ")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=WAIT_S) == ("", "")
+    assert process.returncode == 0
+
+
+def test_what_is_there_is_not_waited_for(watch, run_path):
+    code, out, err = watch(run_path, "--wait", "--once")
+    assert (code, err) == (0, "")
+    assert out.startswith("round 40 ")
+
+
 def test_a_writer_that_ends_during_a_look_has_not_died(watch, tmp_path, monkeypatch):
     path = tmp_path / "run.h5"
     with living_writer(path, 2) as process:
@@ -148,6 +179,96 @@ def test_time_that_goes_by_is_no_line_of_a_log(tmp_path, capsys):
         f"round {n}" for n in range(1, 7)
     ]
     assert all("time left about 9 s" in line for line in lines)
+
+
+@pytest.fixture
+def remote_writer(tmp_path, monkeypatch):
+    """A writer on host n1, as seen from another; and a hand on the clock there."""
+    path = tmp_path / "run.h5"
+    with monkeypatch.context() as at_writer:
+        at_writer.setattr(liveness.socket, "gethostname", lambda: "n1")
+        writer = RunWriter.create(path, 8, config_json(rounds=100), {})
+    monkeypatch.setattr(liveness.socket, "gethostname", lambda: "login1")
+    start_t, passed_s = time.time(), [0.0]
+    monkeypatch.setattr(time, "time", lambda: start_t + passed_s[0])
+    with writer:
+        yield writer, passed_s
+
+
+def test_a_writer_on_another_host_is_told_by_its_last_commit(
+    watch, remote_writer, tmp_path
+):
+    writer, passed_s = remote_writer
+    (row, _), *_ = draw_rounds(1)
+    writer.commit_round(row)
+    passed_s[0] = 2.0
+    code, out, _ = watch(tmp_path / "run.h5", "--once")
+    assert (code, out.count("\n")) == (0, 1)
+    assert out.endswith("  running on n1, last commit 2 s ago\n")
+    assert "time left" in out
+
+
+@pytest.mark.parametrize(
+    ("round_s", "silence_s", "is_overdue"),
+    [
+        ([0.1] * 60, 59, False),
+        ([0.1] * 60, 61, True),
+        ([10.0] * 60, 199, False),
+        ([10.0] * 60, 201, True),
+        ([0.1] * 40 + [300.0], 899, False),  # as when a worker hangs
+        ([0.1] * 40 + [300.0], 901, True),
+        ([], 599, False),
+        ([], 601, True),
+    ],
+)
+def test_a_silence_that_no_round_explains_is_told(
+    watch, remote_writer, tmp_path, round_s, silence_s, is_overdue
+):
+    writer, passed_s = remote_writer
+    ends = np.cumsum(round_s)
+    writer.commit_rounds(
+        [
+            row | {"wall_s": end}
+            for (row, _), end in zip(draw_rounds(len(ends)), ends, strict=True)
+        ]
+    )
+    passed_s[0] = silence_s
+    code, out, _ = watch(tmp_path / "run.h5", "--json")
+    found = json.loads(out)
+    assert (code, found["is_overdue"], found["remote_host"]) == (0, is_overdue, "n1")
+    assert found["left_s"] is None or not is_overdue
+    _, out, _ = watch(tmp_path / "run.h5", "--once")
+    probably = f"no commit for {time_words(silence_s)}: its writer on n1 has probably"
+    assert (probably in out) == is_overdue
+    assert ("time left" in out) == (bool(round_s) and not is_overdue)
+
+
+def test_a_log_tells_of_a_silence_once(remote_writer, tmp_path, capsys):
+    writer, passed_s = remote_writer
+    rows = draw_rounds(2)
+    with watching_lines(Console()) as show:
+        for row, _ in rows:
+            writer.commit_round(row)
+            for silence_s in (1, 2, 100, 200):
+                passed_s[0] = silence_s
+                show(following.take_look(tmp_path / "run.h5"))
+            passed_s[0] = 0.0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("  ")[0] for line in lines] == [
+        *["round 1/100"] * 2,
+        *["round 2/100"] * 2,
+    ]
+    assert [line.rpartition("  ")[2] for line in lines] == [
+        "running on n1, last commit 1 s ago",
+        "no commit for 100 s: its writer on n1 has probably died",
+    ] * 2
+
+
+def test_a_terminal_tells_of_a_silence(remote_writer, tmp_path, capsys):
+    _, passed_s = remote_writer
+    passed_s[0] = 3600.0
+    Console(width=100).print(panel(following.take_look(tmp_path / "run.h5")))
+    assert "no commit for 60 min: its writer on n1 has" in capsys.readouterr().out
 
 
 def test_ctrl_c_leaves_quietly(tmp_path):
@@ -299,6 +420,7 @@ def test_an_infinite_loss_is_told_from_its_first_round():
     ("arguments", "words"),
     [
         (["no.h5"], "cannot read no.h5: No such file"),
+        (["no.h5", "--json"], "(--wait waits until its run begins)"),
         ([__file__], "is no HDF5 file: a run file of stsyn_mpi is expected"),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 from batch_directives import complaints
 from batch_scripts import Machine
 from killed_runs import write_killed
+from synthetic_run import write_run
 
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cluster.sites import load_sites
@@ -286,10 +287,18 @@ def array_index(script, index):
     return {name: str(index)}
 
 
-def test_the_local_script_begins_and_goes_on(by_hand, folder):
-    script = folder / "jobs" / "local.sh"
-    for flag in ("--out", "--resume"):
-        # It finds what it needs from the folder it is started in.
-        found = by_hand.run(script, 1, cwd=folder)
-        assert found.code == 0, found.output
-        assert found.started[-2:] == [flag, "runs/local.h5"]
+def test_the_local_script_begins_goes_on_and_leaves_a_finished_run(by_hand, folder):
+    script, run_file = folder / "jobs" / "local.sh", folder / "runs" / "local.h5"
+    # It finds what it needs from the folder it is started in.
+    found = by_hand.run(script, 1, cwd=folder)
+    assert (found.code, found.started[-2:]) == (0, ["--out", "runs/local.h5"])
+    run_file.unlink()
+    write_killed(run_file, 6)
+    found = by_hand.run(script, 1, cwd=folder)
+    assert (found.code, found.started[-2:]) == (0, ["--resume", "runs/local.h5"])
+    (folder / "started").unlink()
+    run_file.unlink()
+    write_run(run_file, 3)
+    found = by_hand.run(script, 1, cwd=folder)
+    assert (found.code, found.started) == (0, [])
+    assert found.output == "local: runs/local.h5 is done\n"

@@ -210,6 +210,8 @@ def test_a_script_is_overwritten_by_force_alone(job, folder):
         (("--walltime", "120"), "--walltime must be"),
         (("--walltime", "30s"), "at least a minute"),
         (("--walltime", "1:2:3:4"), "--walltime must be"),
+        (("--walltime", "25:61:00"), "got '25:61:00'"),
+        (("--walltime", "24:00:60"), "got '24:00:60'"),
         (("--nodes", 0), "--nodes must be at least 1, got 0"),
         (("--gpus-per-node", -1), "--gpus-per-node must be at least 0"),
         (("--gpus-per-node", 0), "say --workers-per-node"),

@@ -34,6 +34,8 @@ def test_malformed_texts_are_refused(text):
         ("1h", 3600),
         ("02:00:00", 7200),
         ("1:30", 90),
+        ("90:00", 5400),
+        ("100:59:59.5", 363_599.5),
         ("5us", 5e-6),
         (".5 s", 0.5),
         ("1e-3", 1e-3),
@@ -45,7 +47,11 @@ def test_durations(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "-1s", "20x", "nan", "inf", "1:2:3:4", "1e999"]
+    "text",
+    [
+        *("", "s", "-1s", "20x", "nan", "inf", "1:2:3:4", "1e999"),
+        *("25:61:00", "1:60:00", "1:00:60", "10:60", "1:000:00", ":10:00"),
+    ],
 )
 def test_what_is_no_duration_is_refused_by_name(text):
     with pytest.raises(InputError, match="--time-limit must be a duration") as caught:

@@ -87,9 +87,26 @@ def test_ranks_bound_to_one_core_are_named():
 def test_blas_with_other_threads_than_asked_for():
     many = judgement.judge_blas(ranks({}, {"blas_threads": 16}), 1)
     assert (many.level, many.found) == (Level.WARNING, "rank 1 run 16, not 1")
+    assert "OPENBLAS_NUM_THREADS" in many.remedy
     assert judgement.judge_blas(ranks({}, {}), 1).level is Level.OK
     untold = judgement.judge_blas(ranks(*[{"blas_threads": None}] * 2), 1)
     assert "does not tell" in untold.found
+
+
+def test_blas_runs_no_more_threads_than_there_are_cores():
+    two = {"cores": "0,4", "blas_threads": 2}
+    capped = judgement.judge_blas(ranks(two, two), 8)
+    assert (capped.level, capped.found) == (
+        Level.WARNING,
+        "ranks 0-1 run 2, not 8, as many as they have cores",
+    )
+    assert capped.remedy == (
+        "ask for more cores for each rank, or say --blas-threads 2"
+    )
+    # More than they were told is no cap, nor is it where one rank has more cores.
+    for changes, wanted in (([two, two], 1), ([two, {"blas_threads": 2}], 8)):
+        other = judgement.judge_blas(ranks(*changes), wanted)
+        assert "OPENBLAS_NUM_THREADS" in other.remedy
 
 
 def gpus(*ids, n_gpus=2):
@@ -108,6 +125,20 @@ def test_gpus_shared_missing_and_well_dealt():
     two_hosts = gpus("A", "A")
     two_hosts[2] = replace(two_hosts[2], host="n2")
     assert judgement.judge_gpus(two_hosts).level is Level.OK
+
+
+def test_gpu_memory_that_mpi_damages_is_a_failure():
+    whole = judgement.judge_transfers((), (), "it says so", is_root_on_gpu=False)
+    assert whole == ok(
+        "GPU memory",
+        "MPI takes it, checked by transfers of workers' vectors both ways: it says so",
+    )
+    damaged = judgement.judge_transfers((2,), (0, 1, 3), "x", is_root_on_gpu=True)
+    assert damaged == failure(
+        "GPU memory",
+        "MPI damages uploads of worker 2 and models to workers 0-1,3: x",
+        "train --gpu-direct off",
+    )
 
 
 def test_threads_and_deaths():

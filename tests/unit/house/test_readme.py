@@ -6,12 +6,14 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from stsyn_mpi.cli.main import cli
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.faults import KINDS, Place, parse_faults
 from stsyn_mpi.strategies import strategy_names
 from stsyn_mpi.study.combinations import combinations
 from stsyn_mpi.study.config import StudyConfig
@@ -115,6 +117,14 @@ def test_table_of_schemes_names_those_of_the_comparison():
     named = [name for cell in cells[1:] for name in re.findall(r"`([a-z-]+)`", cell)]
     assert set(named) <= set(strategy_names())
     assert sorted(named) == sorted(COMPARED)
+
+
+def test_faults_of_the_page_are_faults_and_no_kind_is_missing():
+    kinds = "|".join(KINDS)
+    texts = re.findall(rf"`((?:{kinds}):[^`]+)`", PAGES["failures.md"])
+    faults = parse_faults(texts, n_workers=4).faults
+    assert {fault.kind for fault in faults} == set(KINDS)
+    assert {fault.place for fault in faults} == set(get_args(Place))
 
 
 def test_extras_exist():

@@ -19,13 +19,17 @@ def small_steps(monkeypatch):
     monkeypatch.setattr(update_search, "_PIECE_ROWS", 32)
 
 
-def write_updates(path, rounds, workers):
-    """Write a run whose updates have these rounds and workers, in this order."""
+def write_updates(path, rounds, workers, n_rounds=None):
+    """Write a run whose updates have these rounds and workers, in this order.
+
+    All of its rounds are committed, or the first ones.
+    """
+    n_rounds = int(max(rounds)) + 1 if n_rounds is None else n_rounds
     rows = np.zeros((len(rounds), 6))
     rows[:, 0], rows[:, 1], rows[:, 2] = rounds, workers, np.arange(len(rounds))
     writer = RunWriter.create(path, 4, config_json(4), {}, record_updates=True)
     writer.append_updates(rows)
-    writer.commit_round({"round": 0})
+    writer.commit_rounds([{"round": j} for j in range(n_rounds)])
     writer.close()
     return path
 
@@ -45,7 +49,7 @@ def test_every_round_is_found_as_in_the_whole_table(tmp_path, seed):
     path = write_updates(tmp_path / "run.h5", rounds, workers)
     with open_run(path) as run:
         search, whole = UpdateSearch(run), run.updates()
-        assert search.n_rows == len(rounds)
+        assert search.n_rows == len(rounds) == len(whole["round"])
         for first in range(62):
             for last, wanted in ((first, ALL), (first + 2, np.array([1, 3]))):
                 found = search.find(first, last, wanted)
@@ -54,6 +58,22 @@ def test_every_round_is_found_as_in_the_whole_table(tmp_path, seed):
                 for name, values in whole.items():
                     assert found.columns[name].tolist() == values[is_of].tolist()
                 assert not found.is_cut
+
+
+@pytest.mark.parametrize("n_rounds", [0, 1, 31, 59])
+def test_updates_beyond_the_committed_rounds_are_left_out(tmp_path, n_rounds):
+    rounds, workers = nearly_sorted(60, seed=0)
+    path = write_updates(tmp_path / "run.h5", rounds, workers, n_rounds)
+    committed = rounds[rounds < n_rounds].tolist()
+    with open_run(path) as run:
+        search = UpdateSearch(run)
+        assert search.n_rows == len(committed)
+        assert search.sample(10**6)["round"].tolist() == committed
+        assert set(search.sample(96)["round"]) <= set(committed)
+        found = search.find(0, 99, ALL).columns["round"]
+        pieces = [rows["round"] for rows in run.update_pieces()]
+        for every in (found, run.updates()["round"], np.concatenate(pieces)):
+            assert every.tolist() == committed
 
 
 def test_a_search_looks_at_little(tmp_path):

@@ -14,7 +14,7 @@ from stsyn_mpi.runfile.schema import COLUMNS, ROUND_AXES, UPDATE_COLUMNS, WORKER
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("views") / "run.h5"
-    write_run(path, n_rounds=20)
+    write_run(path, n_rounds=20, state="stopped", cut=True)
     with st.open_run(path) as run:
         yield run
 
@@ -61,6 +61,9 @@ def test_update_frame_tells_cancelled_updates(run):
     assert list(frame.columns) == [column.name for column in UPDATE_COLUMNS]
     assert frame["completed"].sum() == run["updates_done"].sum()
     assert (~frame["completed"]).sum() == run["updates_cancelled"].sum()
+    # The file holds those of the round in which the run was stopped, too.
+    assert run.file["updates/round"][:].max() == 20
+    assert frame["round"].max() == 19
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,9 @@ def test_pending_updates_and_events_survive_a_clean_close(make_writer, updates):
     writer.append_events(["{}"])
     writer.close()
     with open_run(writer.path) as run:
-        assert len(run.updates()["round"]) == 2
+        # Of a round that was never committed, which readers leave out.
+        assert run.file["updates/update"].shape == (2,)
+        assert len(run.updates()["round"]) == 0
         assert run.events() == ["{}"]
 
 

@@ -224,7 +224,7 @@ def damaged(name, value):
     [
         (rows_of(TABLE), {"record_updates": False}, "holds no updates: record them"),
         ([], {}, "holds no updates"),
-        (rows_of(TABLE), {"n_rounds": 0}, "worker 0 completed no update"),
+        (rows_of(TABLE), {"n_rounds": 0}, "holds no closed round"),
         (
             [row for row in rows_of(TABLE) if row[1] != 1 or row[5] == 0],
             {},
