@@ -46,7 +46,7 @@ test-unit: $(VENV)/.installed-dev
 	$(STAND_IN) $(BIN)/pytest tests/gpu tests/stand_in -n auto
 
 test-mpi: $(VENV)/.installed-dev
-	$(BIN)/pytest tests/mpi tests/chaos $(PYTEST_ARGS)
+	$(BIN)/pytest tests/mpi tests/chaos -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Batch scripts under a Slurm of this machine, one for each process: they mostly wait.
 test-cluster: $(VENV)/.installed-dev
