@@ -52,7 +52,7 @@ def test_it_is_compared_with_the_k_and_u_of_most_rounds(adapted, capsys):
     assert labels == {advice["present"], "local-sgd:U=5"}
 
 
-@pytest.mark.parametrize("best", ["local-sgd:U=100", "stsyn:K=8,U=100"])
+@pytest.mark.parametrize("best", ["local-sgd:U=500", "stsyn:K=8,U=500"])
 def test_what_is_recommended_is_kept_for_as_long(adapted, capsys, tmp_path, best):
     """By whatever scheme wins, and by the time that the run really took."""
     out = tmp_path / "next.toml"
