@@ -63,10 +63,15 @@ class Progress:
         Resolved configuration.
     describe
         Says of a worker where it is and what data are its own, for the worst news.
+    first_round
+        Where the run goes on.
     """
 
     def __init__(
-        self, config: TrainConfig, describe: Callable[[int], str] = str
+        self,
+        config: TrainConfig,
+        describe: Callable[[int], str] = str,
+        first_round: int = 0,
     ) -> None:
         self._describe = describe
         is_timed = isinstance(config, SimulateConfig) and config.timing_only
@@ -74,7 +79,7 @@ class Progress:
         self._bound = f"/{config.rounds}" if config.rounds else ""
         self._start_t = time.perf_counter()
         self._said_t = float("-inf")
-        self._round = 0
+        self._round = first_round
         self._train_loss = float("nan")
         self._accuracy = float("nan")
         self._troubled: dict[int, WorkerStatus] = {}

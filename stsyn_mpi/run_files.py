@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stsyn_mpi.assembly import Job
+from stsyn_mpi.assembly import Job, build_coordinator
 from stsyn_mpi.checkpoints import Checkpointer, CheckpointTerms
 from stsyn_mpi.errors import InputError
-from stsyn_mpi.preflight import check_not_replayed
+from stsyn_mpi.preflight import check_folder, check_not_replayed
 from stsyn_mpi.progress import LOG
 from stsyn_mpi.runfile.checkpoint import (
     Checkpoint,
     CheckpointWriter,
     checkpoint_folder,
+    has_checkpoints,
     load_checkpoint,
     remove_checkpoints,
 )
 from stsyn_mpi.runfile.paths import default_run_path
-from stsyn_mpi.runfile.publish import cannot_write
+from stsyn_mpi.runfile.publish import cannot_write, prepare_folder
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.writer import RunWriter
 
@@ -53,6 +54,7 @@ def open_run_files(
     else:
         path = Path(config.resume)
         checkpoint = _find_checkpoint(job, path, n_params)
+        check_folder(checkpoint_folder(path), "--resume")
         writer = RunWriter.resume(
             path,
             checkpoint.n_rounds if checkpoint else 0,
@@ -61,20 +63,28 @@ def open_run_files(
             force=config.force,
             swmr=config.swmr,
         )
-    keep, out = config.keep_checkpoints, writer.path
+    try:
+        checkpointer = _checkpointer(job, writer)
+    except BaseException:
+        writer.close()
+        raise
+    return RunFiles(writer, checkpointer, checkpoint)
+
+
+def _checkpointer(job: Job, writer: RunWriter) -> Checkpointer:
+    config, out = job.config, writer.path
     terms = CheckpointTerms(
         run_id=writer.run_id,
         config=_stored(job, out),
         interval_s=config.checkpoint_every,
         stops_when_full=config.full_disk == "stop",
     )
-    checkpoints = CheckpointWriter(out, writer.run_id, keep)
+    checkpoints = CheckpointWriter(out, writer.run_id, config.keep_checkpoints)
     try:
         checkpoints.make_folder()
     except OSError as error:
         raise cannot_write(checkpoints.folder, error) from None
-    checkpointer = Checkpointer(checkpoints, terms, LOG.error)
-    return RunFiles(writer, checkpointer, checkpoint)
+    return Checkpointer(checkpoints, terms, LOG.error)
 
 
 def _stored(job: Job, out: Path) -> str:
@@ -86,6 +96,9 @@ def _create(job: Job, provenance: Mapping[str, object]) -> RunWriter:
     config = job.config
     out = Path(config.out or default_run_path(job.strategy_name, os.environ))
     check_not_replayed(out, config.delay)
+    # Before an older file is replaced: without checkpoints nothing is begun.
+    prepare_folder(out, force=config.force)
+    check_folder(checkpoint_folder(out), "--out")
     writer = RunWriter.create(
         out,
         job.n_workers,
@@ -115,7 +128,7 @@ def _find_checkpoint(job: Job, path: Path, n_params: int) -> Checkpoint | None:
             f"--resume {path}: the folder {folder} with its checkpoints is missing: "
             "move it along with the file, or begin anew with --out FILE --force"
         )
-    if not any(folder.glob("round-*.h5")):
+    if not has_checkpoints(path):
         LOG.warning("%s has no checkpoint: the run begins anew at round 0", path)
         return None
     checkpoint, warnings = load_checkpoint(path, run_id, at_most=n_rounds)
@@ -131,4 +144,17 @@ def _find_checkpoint(job: Job, path: Path, n_params: int) -> Checkpoint | None:
             f"--resume {path}: its model has {len(checkpoint.params)} parameters, this "
             f"one has {n_params}"
         )
+    _check_strategy(job, path, checkpoint)
     return checkpoint
+
+
+def _check_strategy(job: Job, path: Path, checkpoint: Checkpoint) -> None:
+    """Refuse what another version of the scheme has kept, before the file changes."""
+    strategy = build_coordinator(job, None).strategy
+    try:
+        strategy.restore(checkpoint.strategy)
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"--resume {path}: its checkpoint holds the state of another version of "
+            f"{strategy.name}: go on with that version, or begin anew"
+        ) from error

@@ -83,7 +83,10 @@ def run_root(
     startup.agree(world, complaint)
     root = None
     try:
-        progress = Progress(job.config, lambda worker: _describe(job, everyone, worker))
+        first_round = 0 if files.checkpoint is None else files.checkpoint.n_rounds
+        progress = Progress(
+            job.config, lambda w: _describe(job, everyone, w), first_round
+        )
         courier = Courier(world.comm, job.backend, agreement.terms)
         root = build_root(
             world, job, courier, files, evaluation, initial, signals, progress

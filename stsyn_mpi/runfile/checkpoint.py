@@ -191,6 +191,17 @@ def load_checkpoint(
     raise InputError(f"{run_path} has no checkpoint to resume from: {found}")
 
 
+def has_checkpoints(run_path: str | os.PathLike[str]) -> bool:
+    """Say whether there is any checkpoint beside a run file, be it of another run.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be read: that is not to have none.
+    """
+    return bool(_generations(checkpoint_folder(run_path)))
+
+
 def remove_checkpoints(run_path: str | os.PathLike[str]) -> None:
     """Remove all checkpoints beside a run file, for a run that replaces it.
 

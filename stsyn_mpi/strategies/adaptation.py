@@ -86,6 +86,7 @@ class Adaptation:
         is_sudden = not was_short and self._measures.is_slower(record)
         if is_sudden:
             self._measures.forget()
+            self._errors.withdraw()
             self._is_new = True
             self._n_rounds = max(self._n_rounds, min(self._every, _SOON) - 2)
         before_able = self._n_able

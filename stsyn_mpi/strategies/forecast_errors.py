@@ -62,6 +62,10 @@ class ForecastErrors:
         """Keep what is foretold of terms that are taken; see `corrected`."""
         self._promise = [float(n_updates), now_s, law_s, foretold_s]
 
+    def withdraw(self) -> None:
+        """Keep no promise: rounds have changed that were as foretold, or not yet."""
+        self._promise = [0.0] * 4
+
     def is_belied(self, seen_s: float) -> bool:
         """Whether one round tells already that what was foretold is far too short."""
         foretold_s = self._promise[-1]
@@ -72,7 +76,7 @@ class ForecastErrors:
         n_updates, now_s, law_s, foretold_s = self._promise
         if not foretold_s:
             return
-        self._promise = [0.0] * 4
+        self.withdraw()
         if law_s > _LEAST_STRETCH * now_s:
             is_right = abs(_stretch(foretold_s, seen_s)) < log(_MOST_WRONG)
             self.largest_step = _LARGEST_STEP if is_right else _SMALL_STEP

@@ -48,6 +48,11 @@ def test_who_is_hung_or_lost_is_named_at_once_and_once(progress, said):
     assert said() == []
 
 
+def test_a_resumed_run_counts_from_where_it_goes_on(said):
+    Progress(TrainConfig(), str, 300).report(ReportAbsence(1, WorkerStatus.HUNG, 1))
+    assert said() == ["round 300: worker 1 is hung"]
+
+
 def test_who_is_back_before_a_round_closes_is_said_to_be(progress, said):
     progress.report(ReportAbsence(0, WorkerStatus.HUNG, 1))
     progress.report(a_round(0))
