@@ -103,6 +103,16 @@ def test_u_grows_by_small_steps_after_a_forecast_that_has_not_come_true():
     assert steps_of(lambda rng, worker: 30 * rng.expovariate(1.0)) == [8, 32]
 
 
+def test_what_slows_the_machine_is_no_error_of_the_forecast():
+    """The first round with the new U is as foretold, all are slow from then on."""
+    rounds = Rounds(adapting(8, 4, adapt="u"), 8, exponential, cost_s=1e5).run(4)
+    assert [change.target_updates for change in rounds.changes] == [8]
+    rounds.draw = lambda rng, worker: 30 * rng.expovariate(1.0)
+    rounds.run(3)
+    errors = rounds.adaptation.state()["excess"]
+    assert not any(map(float, errors.split())), errors
+
+
 def test_a_long_first_u_is_held_against_a_short_round_at_once():
     rounds = Rounds(adapting(8, 4, 10), 8, exponential).run(2)
     assert [u for _, u in rounds.terms] == [10, 1]
