@@ -166,14 +166,14 @@ def _add(
     work_s: np.ndarray,
     cancelled_s: np.ndarray,
 ) -> None:
+    is_in = rounds.is_measured
     begins_long = rounds.overrun_s > 0
     is_long = rounds.is_stuck | begins_long
     parts = (n, work_s, np.where(is_long, 0.0, cancelled_s))
     stuck_s = np.where(is_long, cancelled_s, 0.0)
-    is_in = rounds.is_measured
     sums.add(*(np.where(is_in, part, 0.0) for part in (*parts, stuck_s)))
     sums.add_shares(
         np.where(is_in, np.maximum(rounds.compute_s, 0.0), 0.0),
         np.where(is_in, rounds.work_s, 0.0),
     )
-    sums.n_stuck += begins_long.sum(axis=0)
+    sums.n_stuck += (begins_long & is_in).sum(axis=0)

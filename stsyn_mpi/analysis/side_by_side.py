@@ -137,13 +137,14 @@ def _differing_options(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, 
 def _column(run: RunBrief, target: float | None) -> dict[str, str]:
     summary, config = run.summary, run.summary.config
     seconds = None if target is None else seconds_to(run, target)
+    at_first = "" if config.get("adapt", "off") == "off" else " at first"
     reached = f"time to {target:.2%}" if target is not None else "time to an accuracy"
     return {
         "standing": summary.standing,
         "strategy": str(config.get("strategy", "?")),
         "M": f"{summary.n_workers:,}",
-        "K": str(config.get("wait_for", "?")),
-        "U": str(config.get("target_updates", "?")),
+        "K": f"{config.get('wait_for', '?')}{at_first}",
+        "U": f"{config.get('target_updates', '?')}{at_first}",
         "delay": abridged(config.get("delay", "none"), _MOST_OF_VALUE),
         "rounds": f"{summary.n_rounds:,}",
         "clock": summary.clock,

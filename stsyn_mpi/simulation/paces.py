@@ -120,7 +120,10 @@ class PaceLaw:
         self.paces = _grid(n, time)
         self.shares = np.full(_N_PACES, 1 / _N_PACES)
         there = np.flatnonzero(time > 0)
-        likelihood = self._likelihood(there[:: -(-len(there) // _MOST_CELLS) or 1])
+        # Not every n-th: that could be one and the same round of each worker.
+        n_some = min(len(there), _MOST_CELLS)
+        some = there[np.linspace(0, len(there) - 1, n_some).astype(int)]
+        likelihood = self._likelihood(some)
         for _ in range(_N_STEPS if len(there) else 0):
             shares = _normalised(likelihood * self.shares).mean(axis=0)
             self.shares = _normalised(np.maximum(shares, _LEAST_SHARE))

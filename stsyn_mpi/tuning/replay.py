@@ -17,11 +17,14 @@ from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.runfile.update_search import UpdateSearch
 from stsyn_mpi.simulation.trace import paces_of, read_record
 from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 
 _OF_PACES = ("round", "shared")
 """Tests whose finding is in a replay, and in no law of independent updates."""
+_MOST_ROWS = 1 << 22
+"""What is replayed is held in memory: some 200 bytes for each local update."""
 _FAR = (
     "The run's own updates are replayed, as no law is near them: where rounds were cut "
     "short long ones are too rare"
@@ -61,7 +64,8 @@ def replayed(
 
     That is where the updates of a worker, or of a round, hang together, or no law is
     near them. Of a worker that draws once a round no more than the record holds can be
-    replayed.
+    replayed. A run of very many updates is not: the fitted law is left, and what it
+    lacks is said.
 
     Parameters
     ----------
@@ -72,6 +76,8 @@ def replayed(
     """
     found = [test for test in broken if test.name in _OF_PACES]
     if fit.scope == PER_ROUND or not (found or fit.uses_measured):
+        return None
+    if UpdateSearch(run).n_rows > _MOST_ROWS:
         return None
     delay = f"trace:file={run.path}"
     try:

@@ -152,11 +152,12 @@ def _measured(
 
 def _cancelled_s(run: Run, kth_s: np.ndarray) -> np.ndarray:
     """Return how long after the K-th what was cancelled ended, s (n_cancelled,)."""
-    updates = run.updates()
-    known = (updates["round"] >= 0) & (updates["round"] < run.n_rounds)
-    cut = known & (updates["completed"] == 0)
-    lasted = (updates["start_s"] + updates["injected_s"] + updates["work_s"])[cut]
-    return np.asarray(lasted - kth_s[updates["round"][cut]])
+    found = [np.empty(0)]
+    for rows in run.update_pieces():
+        cut = (rows["round"] >= 0) & (rows["completed"] == 0)
+        lasted_s = (rows["start_s"] + rows["injected_s"] + rows["work_s"])[cut]
+        found.append(lasted_s - kth_s[rows["round"][cut]])
+    return np.concatenate(found)
 
 
 def _mean_excess(seconds: np.ndarray) -> float:

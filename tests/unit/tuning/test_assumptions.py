@@ -14,6 +14,7 @@ from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import NAMES, Violations
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.tuning import replay
 from stsyn_mpi.tuning.machine import machine_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -87,6 +88,13 @@ def test_what_cannot_be_replayed_is_named_in_the_verdict(tune, in_spells, tmp_pa
     assert beware.startswith("Beware: the run shows slow updates of a worker that")
     said = [line for line in advice["assumptions"] if "not simulated" in line]
     assert any("simulated as independent" in line for line in said)
+
+
+def test_a_run_of_very_many_updates_is_not_replayed(tune, in_spells, monkeypatch):
+    monkeypatch.setattr(replay, "_MOST_ROWS", 1000)
+    advice = tune(in_spells)
+    assert not advice["delay"].startswith("trace")
+    assert advice["verdict"][1].startswith("Beware: the run shows slow updates")
 
 
 def test_what_changes_over_the_run_is_named(tune, free, tmp_path):
