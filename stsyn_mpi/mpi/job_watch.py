@@ -17,7 +17,9 @@ from stsyn_mpi.mpi.processes import (
 LINGER_SECONDS = 15.0
 """How long ranks and launcher may take to leave when the run is over."""
 BROKEN_SECONDS = 5.0
-"""How long a rank may be missing before round 0."""
+"""How long a rank that has ended may be missing before round 0."""
+UNSEEN_SECONDS = 60.0
+"""How long one that was never seen may be: its exec may hang on a slow file system."""
 _EARLY_LOOKS = 100
 
 
@@ -47,11 +49,21 @@ class JobWatch:
         self._root_t: float | None = None
         self._over_t: float | None = None
         self._whole_t: float | None = None
+        self._unhurt_t = 0.0
 
     @property
     def has_begun(self) -> bool:
-        """Whether every rank has come to round 0, as far as can be known."""
+        """Whether every rank has come to round 0, as far as can be known.
+
+        True, too, while no rank is heard: those of other nodes, or with temporary files
+        of their own, never are, and their run must not be taken for one that starts.
+        """
         return self._folder is None or stages.has_begun(self._folder)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a rank of this node tells the stages."""
+        return self._folder is not None and stages.is_heard(self._folder)
 
     @property
     def is_over(self) -> bool:
@@ -106,8 +118,11 @@ class JobWatch:
         complete leaves the others in there for ever.
         """
         if self.has_begun or self.is_over or self._whole_t is None or self._is_whole:
-            self._whole_t = now
-        if now - self._whole_t <= BROKEN_SECONDS:
+            self._whole_t = self._unhurt_t = now
+        if not self._gone:
+            self._unhurt_t = now
+        is_late = now - self._whole_t > UNSEEN_SECONDS
+        if not is_late and now - self._unhurt_t <= BROKEN_SECONDS:
             return None
         self.look()
         # None again if a rank was found only now.
@@ -118,6 +133,10 @@ class JobWatch:
         return self._n_local == sum(map(is_alive, self._pids.values()))
 
     @property
+    def _gone(self) -> list[int]:
+        return sorted(rank for rank, pid in self._pids.items() if not is_alive(pid))
+
+    @property
     def _missing(self) -> str:
-        gone = sorted(rank for rank, pid in self._pids.items() if not is_alive(pid))
-        return f"rank {gone[0]} ended" if gone else "a rank of this node ended"
+        gone = self._gone
+        return f"rank {gone[0]} ended" if gone else "a rank of this node is missing"

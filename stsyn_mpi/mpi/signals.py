@@ -8,7 +8,7 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 # mpirun may deliver the same request twice: to the job and, through the terminal,
 # to a rank itself.
-_SAME_REQUEST_S = 0.5
+SAME_REQUEST_S = 0.5
 
 
 class SignalBox:
@@ -27,7 +27,7 @@ class SignalBox:
     def __init__(self) -> None:
         self.received = 0
         self.may_insist = self.insists = False
-        self._first_t = 0.0
+        self._noted_t = 0.0
 
     def install(self) -> None:
         """Take the signals over; call it in the main thread."""
@@ -37,11 +37,11 @@ class SignalBox:
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if not self.received:
-            self.received, self._first_t = number, now
-        elif now - self._first_t <= _SAME_REQUEST_S:
+            self.received, self._noted_t = number, now
+        elif now - self._noted_t <= SAME_REQUEST_S:
             return
         elif self.may_insist and not self.insists:
-            self.insists = True
+            self.insists, self._noted_t = True, now
         else:
             # Where MPI survives deaths, a rank that exits is not missed by the others:
             # only one that a signal ends is.

@@ -15,6 +15,7 @@ STAGES_VARIABLE = "STSYN_MPI_STAGES"
 """Environment variable by which the supervisor tells its ranks the folder."""
 
 _STARTING = "starting"
+_HEARD = "heard"
 _OVER = "over"
 _REQUEST = "request"
 _MOST_CHARACTERS = 80
@@ -29,6 +30,14 @@ def make_folder() -> Path | None:
         (folder / _STARTING).touch()
         return folder
     return None
+
+
+def tell_here() -> None:
+    """Tell that a rank sees the folder: until one does, it is not to be believed."""
+    folder = os.environ.get(STAGES_VARIABLE)
+    if folder:
+        with suppress(OSError):
+            Path(folder, _HEARD).touch()
 
 
 def tell_begun() -> None:
@@ -47,9 +56,14 @@ def tell_over() -> None:
             Path(folder, _OVER).touch()
 
 
+def is_heard(folder: Path) -> bool:
+    """Whether a rank has told that it sees the folder."""
+    return (folder / _HEARD).exists()
+
+
 def has_begun(folder: Path) -> bool:
-    """Whether a rank has told that every rank has come to round 0."""
-    return not (folder / _STARTING).exists()
+    """Whether every rank has come to round 0, or none is heard who could deny it."""
+    return not ((folder / _STARTING).exists() and is_heard(folder))
 
 
 def is_over(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.mpi.alarm import ended_after
 from stsyn_mpi.mpi.launch import expected_world_size
 from stsyn_mpi.mpi.requests import DEAD_CLASSES
-from stsyn_mpi.mpi.stages import tell_over
+from stsyn_mpi.mpi.stages import tell_here, tell_over
 from stsyn_mpi.mpi.wire import ROOT
 
 TEXT_BYTES = 1024
@@ -93,6 +93,7 @@ def open_world(environ: Mapping[str, str], limit_s: float = _START_LIMIT_S) -> W
     InputError
         If there is no worker, or the launcher belongs to another MPI than mpi4py.
     """
+    tell_here()
     with ended_after(limit_s):
         return _open_world(environ)
 
@@ -249,9 +250,9 @@ def leave_in_order(world: World) -> None:
     minute. Nothing is lost with them, since the run file is closed by now.
     """
     tell_over()
-    world.comm.Free()
-    if world.owns_mpi:
-        with ended_after(_FINALIZE_LIMIT_S):
+    with ended_after(_FINALIZE_LIMIT_S):
+        world.comm.Free()
+        if world.owns_mpi:
             MPI.Finalize()
 
 

@@ -62,9 +62,11 @@ def supervise(command: Sequence[str], environment: Mapping[str, str]) -> Ending:
     From round 0 on the first signal of `FORWARDED` becomes one SIGUSR1 to the launcher,
     which passes it on to the ranks as the request to stop in good order, and the next
     one ends the job at once. Before, not all ranks could take that request: the first
-    signal ends the job. So does whatever `JobWatch` finds. Whatever the job leaves
-    running is killed, and what it leaves in shared memory on this node or among
-    temporary files is removed; if this process dies, the launcher is told to end.
+    signal ends the job. While no rank is heard it is passed on, and ends the job if one
+    that starts is heard after it. Whatever `JobWatch` finds ends the job, too. Whatever
+    the job leaves running is killed, and what it leaves in shared memory on this node
+    or among temporary files is removed; if this process dies, the launcher is told to
+    end.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ class _Supervisor:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self.first_signal: float | None = None
+        self.unheard: str | None = None
         self.reason: str | None = None
         self.folder = make_folder()
         self.spared = set(descendants(os.getpid()))
@@ -135,10 +138,10 @@ class _Supervisor:
     def _wait(self, process: subprocess.Popen[bytes]) -> Ending:
         while self.reason is None:
             with suppress(subprocess.TimeoutExpired):
-                code = process.wait(_POLL_SECONDS)
-                return _ended_by_itself(code, had_begun=self.watch.has_begun)
+                return self._ended_by_itself(process.wait(_POLL_SECONDS))
             found = self.watch.poll(time.monotonic())
-            self.reason = self.reason or found
+            lost = self._unheard_cause
+            self.reason = self.reason or lost or found
         self.watch.look()
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -170,17 +173,35 @@ class _Supervisor:
         elif self.watch.is_over:
             self.reason = f"{name} when the run was over"
         else:
+            self.unheard = None if self.watch.is_heard else name
             self.process.send_signal(signal.SIGUSR1)
 
+    @property
+    def _unheard_cause(self) -> str | None:
+        """What a signal from before any rank was heard has come to, None for nothing.
 
-def _ended_by_itself(code: int, *, had_begun: bool) -> Ending:
-    """Return the ending of a launcher that nobody ended here."""
+        It was passed on, for the run may be in its rounds where nobody is heard. A rank
+        that is heard after it, and starts, tells that it was lost.
+        """
+        if self.unheard is None or self.watch.has_begun:
+            return None
+        return f"{self.unheard} before round 0"
+
+    def _ended_by_itself(self, code: int) -> Ending:
+        """Return the ending of a launcher that nobody killed here."""
+        cause = self._unheard_cause
+        if cause is None and self.unheard is not None:
+            cause = f"{self.unheard} to stsyn-mpi train"
+        had_begun = self.watch.has_begun
+        status = 128 - code if code < 0 else code
+        return Ending(status, cause or _cause_of(code), had_begun=had_begun)
+
+
+def _cause_of(code: int) -> str:
     if code < 0:
-        name = _signal_name(-code)
-        return Ending(128 - code, f"{name} to the launcher", had_begun=had_begun)
+        return f"{_signal_name(-code)} to the launcher"
     name = f" ({_signal_name(code - 128)})" if code > 128 else ""
-    cause = f"the launcher ended with code {code}{name}"
-    return Ending(code, cause, had_begun=had_begun)
+    return f"the launcher ended with code {code}{name}"
 
 
 def _signal_name(number: int) -> str:

@@ -208,5 +208,4 @@ def test_signal_during_start_up_leaves_nobody(start_alone, tmp_path):
         if code == EXIT_DONE:
             assert run.state_reason == "SIGTERM to stsyn-mpi train"
         else:
-            assert run.n_rounds == 0
             assert "the job broke off: SIGTERM before round 0" in job.errors

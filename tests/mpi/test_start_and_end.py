@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
 from real_jobs import Job, is_alive, pids_of, wait_until
 
 from stsyn_mpi.errors import EXIT_DONE, EXIT_FAILED
 from stsyn_mpi.mpi.processes import descendants, ranks_among
+from stsyn_mpi.mpi.signals import SAME_REQUEST_S
 from stsyn_mpi.runfile.checkpoint import checkpoint_folder
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import RunState
@@ -34,10 +36,22 @@ def stop():
 from stsyn_mpi.cli.main import main
 main()
 """
-BEFORE_INIT = """
-job_watch.BROKEN_SECONDS = 0.5
+STOPS_BEFORE_INIT = """
 if rank == 2:
-    {act}
+    stop()
+"""
+ENDS_BEFORE_INIT = """
+job_watch.BROKEN_SECONDS = job_watch.UNSEEN_SECONDS = 0.5
+if rank == 2:
+    sys.exit(2)
+"""
+SLOW_IMPORTS = """
+if rank is not None:
+    signal.pause()
+"""
+# As where temporary files are private to a process, or to a node.
+UNHEARD = """
+os.environ.pop("STSYN_MPI_STAGES", None)
 """
 AFTER_INIT = """
 if rank == 2:
@@ -86,6 +100,18 @@ def start_patched(tmp_path):
         job.end()
 
 
+def wait_for_ranks(job):
+    """Return the process ids of all ranks when they are there."""
+    pids = set()
+
+    def are_there():
+        pids.update(rank.pid for rank in ranks_among(descendants(job.process.pid)))
+        return len(pids) == 4
+
+    wait_until(are_there, "the ranks")
+    return pids
+
+
 def resume_line(path, n_rounds):
     done = f"{n_rounds} rounds are in {path}"
     return f"{done}; to go on: stsyn-mpi train --resume {path}\n"
@@ -93,8 +119,7 @@ def resume_line(path, n_rounds):
 
 def test_a_rank_that_ends_before_mpi_starts_ends_the_job(start_patched, tmp_path):
     path = tmp_path / "run.h5"
-    patch = BEFORE_INIT.format(act="sys.exit(2)")
-    job = start_patched(patch, "--out", path, *OPTIONS)
+    job = start_patched(ENDS_BEFORE_INIT, "--out", path, *OPTIONS)
     assert job.wait() == EXIT_FAILED
     # Where a launcher sees to it itself, it may be faster.
     assert "stsyn-mpi: the job broke off: " in job.errors
@@ -104,18 +129,35 @@ def test_a_rank_that_ends_before_mpi_starts_ends_the_job(start_patched, tmp_path
 
 def test_a_signal_while_a_rank_is_slow_to_start_ends_the_job(start_patched, tmp_path):
     path = tmp_path / "run.h5"
-    job = start_patched(BEFORE_INIT.format(act="stop()"), "--out", path, *OPTIONS)
-    pids = set()
-
-    def are_there():
-        pids.update(rank.pid for rank in ranks_among(descendants(job.process.pid)))
-        return len(pids) == 4
-
-    wait_until(are_there, "the ranks")
+    job = start_patched(STOPS_BEFORE_INIT, "--out", path, *OPTIONS)
+    pids = wait_for_ranks(job)
+    heard = "*/stsyn-mpi-*/heard"
+    wait_until(lambda: any(tmp_path.glob(heard)), "the other ranks to be heard")
     job.send(signal.SIGINT)
     assert job.wait() == EXIT_FAILED
     assert "the job broke off: SIGINT before round 0; it wrote no" in job.errors
     assert not any(map(is_alive, pids))
+
+
+def test_a_signal_before_any_rank_is_heard_ends_the_job(start_patched, tmp_path):
+    path = tmp_path / "run.h5"
+    job = start_patched(SLOW_IMPORTS, "--out", path, *OPTIONS)
+    pids = wait_for_ranks(job)
+    job.send(signal.SIGINT)
+    assert job.wait() == EXIT_FAILED
+    assert "the job broke off: SIGINT to stsyn-mpi train; it wrote no" in job.errors
+    assert not any(map(is_alive, pids))
+
+
+def test_a_run_that_is_not_heard_stops_in_good_order(start_patched, tmp_path):
+    path = tmp_path / "run.h5"
+    options = ("--out", path, "--rounds", 100_000, *OPTIONS)
+    job = start_patched(UNHEARD, *options)
+    job.wait_for_rounds(path, 3)
+    job.send(signal.SIGTERM)
+    assert job.wait() == EXIT_DONE, job.errors
+    with open_run(path) as run:
+        assert run.state is RunState.STOPPED
 
 
 def test_a_rank_that_dies_before_round_0_is_told(start_patched, tmp_path):
@@ -147,20 +189,18 @@ def test_the_checkpoint_does_not_wait_for_evaluations(start_patched, tmp_path):
     os.kill(root, signal.SIGUSR1)
     wait_until(lambda: any(checkpoint_folder(path).glob("round-*.h5")), "a checkpoint")
 
-    def gone():
-        # Soon after the first it is the same request.
-        if is_alive(root):
-            os.kill(root, signal.SIGUSR1)
-        return job.process.poll() is not None
-
-    wait_until(gone, "the end without the evaluation")
+    first = time.monotonic()
+    # Soon after the first it is the same request; a third would end the root.
+    wait_until(lambda: time.monotonic() > first + SAME_REQUEST_S, "the time to insist")
+    os.kill(root, signal.SIGUSR1)
+    wait_until(lambda: job.process.poll() is not None, "the end without the evaluation")
     with open_run(path) as run:
         assert run.state is RunState.STOPPED
 
 
 def test_without_a_supervisor_ranks_do_not_wait_for_ever_to_start(start, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(patch=BEFORE_INIT.format(act="sys.exit(2)")))
+    script.write_text(SCRIPT.format(patch=ENDS_BEFORE_INIT))
     limit = ("--start-limit", "1s")
     job = start(4, "train", *limit, *OPTIONS, script=script)
     assert job.wait() != 0

@@ -44,7 +44,8 @@ def note(number, frame):
 import mpi4py
 mpi4py.rc.threads = False
 from mpi4py import MPI
-from stsyn_mpi.mpi.stages import tell_begun
+from stsyn_mpi.mpi.stages import tell_begun, tell_here
+tell_here()
 rank = MPI.COMM_WORLD.rank
 if manner == "orphan":
     null = subprocess.DEVNULL

@@ -5,7 +5,12 @@ import shutil
 import pytest
 
 from stsyn_mpi.mpi import job_watch
-from stsyn_mpi.mpi.job_watch import BROKEN_SECONDS, LINGER_SECONDS, JobWatch
+from stsyn_mpi.mpi.job_watch import (
+    BROKEN_SECONDS,
+    LINGER_SECONDS,
+    UNSEEN_SECONDS,
+    JobWatch,
+)
 from stsyn_mpi.mpi.processes import RankProcess
 from stsyn_mpi.mpi.stages import (
     STAGES_VARIABLE,
@@ -13,6 +18,7 @@ from stsyn_mpi.mpi.stages import (
     make_folder,
     read_request,
     tell_begun,
+    tell_here,
     tell_over,
 )
 
@@ -48,6 +54,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = make_folder()
     monkeypatch.setenv(STAGES_VARIABLE, str(folder))
+    tell_here()
     return folder
 
 
@@ -76,7 +83,7 @@ def test_a_whole_job_may_take_its_time(node):
 def test_ranks_that_start_one_after_another_are_waited_for(node):
     for rank in range(3):
         node.start(rank)
-        assert node.after(0.9 * BROKEN_SECONDS) is None
+        assert node.after(0.9 * UNSEEN_SECONDS) is None
     assert node.after(1000) is None
 
 
@@ -90,7 +97,26 @@ def test_a_rank_that_ends_before_round_0_is_named(node):
 
 def test_a_rank_that_nobody_saw_is_missed(node):
     node.start(0, 1)
-    assert node.after(BROKEN_SECONDS + 1) == "a rank of this node ended before round 0"
+    assert node.after(UNSEEN_SECONDS - 1) is None
+    assert node.after(2) == "a rank of this node is missing before round 0"
+
+
+def test_a_rank_that_ends_while_another_starts_is_missed_as_soon(node):
+    node.start(0, 1)
+    assert node.after(2 * BROKEN_SECONDS) is None
+    node.end(1)
+    assert node.after(BROKEN_SECONDS - 1) is None
+    assert node.after(2) == "rank 1 ended before round 0"
+
+
+def test_where_no_rank_is_heard_the_run_may_be_in_its_rounds(node, folder):
+    (folder / "heard").unlink()
+    node.start(0, 1, 2)
+    node.after(1)
+    node.end(2)
+    assert node.watch.has_begun
+    assert not node.watch.is_heard
+    assert node.after(100) is None
 
 
 def test_ranks_are_looked_for_again_before_the_job_is_ended(node):
@@ -100,7 +126,7 @@ def test_ranks_are_looked_for_again_before_the_job_is_ended(node):
     node.start(0)
     node.after(1)
     node.start(1)
-    assert node.after(50) is None
+    assert node.after(2 * UNSEEN_SECONDS) is None
 
 
 @pytest.mark.parametrize("tell", [tell_begun, tell_over])
@@ -116,6 +142,7 @@ def test_without_a_folder_nothing_is_known_of_the_stage(node):
     node.watch = JobWatch(frozenset(), None)
     node.start(0, 1)
     assert node.watch.has_begun
+    assert not node.watch.is_heard
     assert not node.watch.is_over
     assert node.after(100) is None
 

@@ -42,6 +42,7 @@ def test_the_second_signal_skips_and_the_third_is_obeyed(box):
     assert not box.insists
     send(box, signal.SIGUSR1, 1.0)
     assert box.insists
+    send(box, signal.SIGUSR1, 0.1)  # the same request
     assert box.ended_by == []
     send(box, signal.SIGUSR1, 1.0)
     assert box.ended_by == [signal.SIGUSR1]

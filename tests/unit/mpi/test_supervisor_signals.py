@@ -1,6 +1,7 @@
 """What the first signal becomes depends on how far the job has come."""
 
 import signal
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -10,19 +11,47 @@ from stsyn_mpi.mpi.stages import (
     STAGES_VARIABLE,
     read_request,
     tell_begun,
+    tell_here,
     tell_over,
 )
 
 
+class Launcher:
+    """Does nothing until it is told to end, or has polls enough."""
+
+    def __init__(self, n_polls):
+        self.sent, self.n_polls = [], n_polls
+        self.send_signal = self.sent.append
+
+    def wait(self, timeout=None):
+        self.n_polls -= 1
+        if self.n_polls > 0:
+            raise subprocess.TimeoutExpired("mpirun", timeout)
+        return 0
+
+    def terminate(self):
+        self.n_polls = 0
+
+    def kill(self):
+        self.n_polls = 0
+
+
 @pytest.fixture
-def supervising(tmp_path, monkeypatch):
-    """Return a supervisor whose launcher only notes what it is sent."""
+def unheard(tmp_path, monkeypatch):
+    """Return a supervisor that hears no rank and whose launcher only waits."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = supervisor._Supervisor()
-    made.sent = []
-    made.process = SimpleNamespace(send_signal=made.sent.append)
+    made.process = Launcher(n_polls=3)
+    made.sent = made.process.sent
     monkeypatch.setenv(STAGES_VARIABLE, str(made.folder))
     return made
+
+
+@pytest.fixture
+def supervising(unheard):
+    """Return a supervisor that hears a rank."""
+    tell_here()
+    return unheard
 
 
 def test_before_round_0_it_ends_the_job(supervising):
@@ -68,3 +97,24 @@ def test_without_a_folder_it_is_passed_on(supervising):
     supervising.watch._folder = None
     supervising._on_signal(signal.SIGTERM, None)
     assert supervising.sent == [signal.SIGUSR1]
+
+
+def test_while_no_rank_is_heard_it_is_passed_on_and_named(unheard):
+    unheard._on_signal(signal.SIGTERM, None)
+    assert unheard.sent == [signal.SIGUSR1]
+    ending = unheard._wait(unheard.process)
+    assert ending == supervisor.Ending(0, "SIGTERM to stsyn-mpi train")
+
+
+def test_it_ends_the_job_when_a_rank_that_starts_is_heard_after_it(unheard):
+    unheard._on_signal(signal.SIGTERM, None)
+    tell_here()
+    ending = unheard._wait(unheard.process)
+    assert ending.cause == "SIGTERM before round 0"
+    assert ending.was_forced
+    assert not ending.had_begun
+
+
+def test_a_launcher_that_ends_by_itself_names_its_code(supervising):
+    ending = supervising._wait(supervising.process)
+    assert ending.cause == "the launcher ended with code 0"
