@@ -156,6 +156,7 @@ def test_a_run_that_is_not_heard_stops_in_good_order(start_patched, tmp_path):
     job.wait_for_rounds(path, 3)
     job.send(signal.SIGTERM)
     assert job.wait() == EXIT_DONE, job.errors
+    assert "the job was ended" not in job.errors
     with open_run(path) as run:
         assert run.state is RunState.STOPPED
 

@@ -115,6 +115,8 @@ def test_it_ends_the_job_when_a_rank_that_starts_is_heard_after_it(unheard):
     assert not ending.had_begun
 
 
-def test_a_launcher_that_ends_by_itself_names_its_code(supervising):
+def test_where_ranks_are_heard_the_code_of_a_launcher_is_told(supervising):
+    tell_begun()
+    supervising._on_signal(signal.SIGTERM, None)
     ending = supervising._wait(supervising.process)
     assert ending.cause == "the launcher ended with code 0"
