@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
+from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
@@ -34,6 +35,10 @@ _FOLLOWS = {
     "drift": "the law is the mean of what changed",
 }
 """What a test that speaks means where the law that is simulated knows nothing of it."""
+_WEAK = (
+    "updates are simulated as independent, and what waits for many workers may take a "
+    "little longer"
+)
 _GIVEN_WORDS = "Update times are what --delay says"
 _FAR_WORDS = (
     "Warning: that is far off, and is simulated nevertheless: name another law with "
@@ -116,7 +121,8 @@ def machine_of(
 
 
 def _unsimulated_words(test: ViolationTest) -> str:
-    return f"Warning: not simulated: {abridged(test.words)} Here {_FOLLOWS[test.name]}"
+    follows = _WEAK if is_weak(test) else _FOLLOWS[test.name]
+    return f"Warning: not simulated: {abridged(test.words)} Here {follows}"
 
 
 def _fitted(run: Run, fit: RunFit) -> SimulatedLaw:

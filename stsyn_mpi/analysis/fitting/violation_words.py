@@ -25,6 +25,7 @@ FOLLOWS = {
         "scheme that adapts."
     ),
 }
+_WEAK = 0.1
 _SPELLS = " Slow spells of a worker last over several rounds."
 
 
@@ -39,3 +40,8 @@ def summary_words(tests: Sequence[ViolationTest], spells: float) -> str:
         return untold[0]
     known = "Update times look independent and from one law: no assumption fails."
     return " ".join(dict.fromkeys([known, *untold]))
+
+
+def is_weak(test: ViolationTest) -> bool:
+    """Whether updates of a worker hang together so little that it hardly matters."""
+    return test.name == "round" and test.effect < _WEAK

@@ -9,8 +9,6 @@ import numpy as np
 
 from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
-from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
-from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.theory.communication_cost import parse_cost
 from stsyn_mpi.analysis.theory.request import (
     Origin,
@@ -27,6 +25,7 @@ from stsyn_mpi.analysis.theory.run_cost import (
     uneven_words,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
+from stsyn_mpi.analysis.theory.run_warnings import Predicted, run_warnings
 from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
@@ -41,20 +40,6 @@ _OF_RUN = (
     ("--compute", "compute", "the law of the update times"),
 )
 _MEASURED = "as measured"
-_LEFT_OUT = {
-    "speeds": "The law takes them as equally fast, for no factors were fitted.",
-    "round": (
-        "Rounds that wait for many workers really take longer than is predicted, "
-        "perhaps several times as long: the law takes updates as independent."
-    ),
-    "shared": (
-        "The law takes workers as independent: rounds vary more than is predicted, and "
-        "a small K saves less."
-    ),
-    "drift": "The law is the mean of what changed.",
-}
-"""What it means for predictions that a test speaks and the law knows nothing of it."""
-_IN_A_REPLAY = ("round",)
 
 
 def read_run_request(
@@ -117,6 +102,8 @@ def _read(
     k = own.get("wait_for") if wait_for is None else wait_for
     u = own.get("target_updates") if target_updates is None else target_updates
     k, u = read_sizes(k, u, run.n_workers)
+    options = read_grid(grid, run.n_workers, k, u)
+    warnings = run_warnings(run, fit, Predicted(k, u, cost, grid))
     return Request(
         run.n_workers,
         k,
@@ -126,8 +113,8 @@ def _read(
         cost,
         fit.update_laws,
         parse_cost(cost),
-        read_grid(grid, run.n_workers, k, u),
-        Origin(str(run.path), sources, notes),
+        options,
+        Origin(str(run.path), sources, (*warnings, *notes)),
     )
 
 
@@ -141,11 +128,10 @@ def _measured(
         kind = scheme.kind
         rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
         cost = comm if comm is not None else measured_cost(run, rounds, kind)
-        warnings = _warnings(run, fit)
     except InputError as error:
         raise _NoPredictionError(str(error)) from error
     u = _target_updates(run, rounds, scheme)
-    own, notes = {"target_updates": u}, [*warnings, fit.words]
+    own, notes = {"target_updates": u}, [fit.words]
     if kind.waits_for in (WaitFor.FASTEST, WaitFor.ALL):
         own["wait_for"] = rounds.wait_for
     elif wait_for is None:
@@ -159,23 +145,6 @@ def _measured(
         notes.append(_uneven_note(run, rounds, kind))
     notes.append(measured_words(run, rounds, kind, u))
     return fit, own, cost, tuple(filter(None, notes))
-
-
-def _warnings(run: Run, fit: RunFit) -> list[str]:
-    """Return what the run shows and the law does not have, a few sentences each."""
-    return [
-        f"Warning: {test.words} {_LEFT_OUT[test.name]}{_remedy(run, test.name)}"
-        for test in unmodelled(fit, find_violations(run))
-    ]
-
-
-def _remedy(run: Run, name: str) -> str:
-    if name not in _IN_A_REPLAY or "," in str(run.path):
-        return ""
-    return (
-        f" Rather say -M {run.n_workers} --delay trace:file={run.path},beyond=pace in "
-        "place of --from: that does not."
-    )
 
 
 def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:

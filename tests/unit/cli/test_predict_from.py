@@ -1,15 +1,22 @@
 """``stsyn-mpi predict --from RUN.h5``: the machine as a run measured it."""
 
 import json
+import shlex
 
 import h5py
 import numpy as np
 import pytest
 
+from stsyn_mpi.analysis.fitting.evidence import ViolationTest
+from stsyn_mpi.analysis.fitting.run_fit import fit_run
+from stsyn_mpi.analysis.fitting.violations import Violations
+from stsyn_mpi.analysis.theory import run_warnings
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.schemes import predict_scheme
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
+from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.tuning import machine
 
 
 @pytest.fixture
@@ -151,21 +158,84 @@ def test_in_k_async_waiting_for_others_is_no_communication(simulated, predict):
 SPELLS = "markov:mean=20ms,slow_rounds=4"
 
 
-def test_updates_that_hang_together_are_warned_of_first(simulated, predict):
-    path = simulated(SPELLS, strategy="stsyn:K=4,U=10", workers=8, rounds=200)
-    first, *_ = predict(path)["from"]["notes"]
+@pytest.fixture
+def in_spells(simulated, tmp_path):
+    """A run that is slow in spells, in a file of two words."""
+    sizes = {"strategy": "stsyn:K=4,U=10", "workers": 8, "rounds": 200}
+    path = simulated(SPELLS, network="constant:cost=100ms", **sizes)
+    return path.rename(tmp_path / "my run.h5")
+
+
+def command_in(note):
+    """Return the words of the command that a warning ends with, but the program."""
+    program, *words = shlex.split(note[note.index("stsyn-mpi predict") :])
+    assert program == "stsyn-mpi"
+    return words
+
+
+def said_by(capsys, words):
+    assert run_command([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_updates_that_hang_together_are_warned_of_first(in_spells, predict, capsys):
+    """With a command that predicts the run as it was, and others as they would be."""
+    first, *_ = predict(in_spells)["from"]["notes"]
     assert first.startswith("Warning: ")
     assert "correlation" in first
-    assert "the law takes updates as independent" in first
-    # What it names is near the truth.
-    delay = first.split("--delay ")[1].split()[0]
-    near, true = (
-        predict_scheme("local-sgd", worker_laws(law, 8), 8, 10).round_time_s
-        for law in (delay, SPELLS)
-    )
-    assert near == pytest.approx(true, rel=0.25)
-    own = predict(path, "-K", 8)["strategies"]["local-sgd"]["round_time_s"]
-    assert own < 0.5 * true
+    assert "perhaps several times as long: the law takes updates as indep" in first
+    found = said_by(capsys, command_in(first))["strategies"]
+    with h5py.File(in_spells, "r") as file:
+        time_s = file["wall_s"][-1] / 200
+    assert found["stsyn"]["round_time_s"] == pytest.approx(time_s, rel=0.1)
+    true = predict_scheme("local-sgd", worker_laws(SPELLS, 8), 8, 10).round_time_s + 0.1
+    assert found["local-sgd"]["round_time_s"] == pytest.approx(true, rel=0.25)
+    own = predict(in_spells, "-K", 8)["strategies"]["local-sgd"]["round_time_s"]
+    assert own < 0.7 * true
+
+
+def test_the_command_of_a_warning_asks_for_the_same(in_spells, predict, capsys):
+    with h5py.File(in_spells, "r+") as file:
+        # So that time passes between updates.
+        file["updates/start_s"][:] *= 1.1
+    options = ("-K", 2, "-U", 5, "--comm", "serial:upload=2ms", "--grid", "K=2,3")
+    asked = predict(in_spells, *options)
+    found = said_by(capsys, command_in(asked["from"]["notes"][0]))
+    for name in ("workers", "wait_for", "target_updates", "comm"):
+        assert found[name] == asked[name], name
+    assert asked["compute_s"] > 0.0005
+    assert found["compute_s"] == pytest.approx(asked["compute_s"], rel=0.01)
+    assert found["grid"]["K"] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("correlation", "words"),
+    [(0.02, "may take a little longer"), (0.2, "perhaps several times as long")],
+)
+def test_a_weak_finding_is_no_strong_word(correlation, words, in_spells, monkeypatch):
+    found = ViolationTest("round", 9.0, 0.0, True, correlation, "They are alike.")
+    violations = Violations((found,), "")
+    for module in (run_warnings, machine):
+        monkeypatch.setattr(module, "find_violations", lambda run: violations)
+    monkeypatch.setattr(machine, "replayed", lambda *_: None)
+    with open_run(in_spells) as run:
+        fit, asked = fit_run(run), run_warnings.Predicted(4, 10, "0", ())
+        (warning,) = run_warnings.run_warnings(run, fit, asked)
+        said = machine.machine_of(run, fit=fit).words
+    assert words in warning
+    assert sum(words in line for line in said) == 1
+
+
+def test_no_command_is_named_that_would_be_refused(in_spells, predict, monkeypatch):
+    """Of a worker that completed nothing; of more updates than can be read at once."""
+    monkeypatch.setattr(run_warnings, "_MOST_REPLAYED", 100)
+    first, *_ = predict(in_spells)["from"]["notes"]
+    assert first.endswith("the law takes updates as independent.")
+    monkeypatch.undo()
+    with h5py.File(in_spells, "r+") as file:
+        file["updates/completed"][file["updates/worker"][:] == 5] = 0
+    first, *_ = predict(in_spells)["from"]["notes"]
+    assert "stsyn-mpi" not in first
 
 
 def test_what_changes_over_the_run_is_warned_of(simulated, predict):
