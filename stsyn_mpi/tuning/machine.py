@@ -57,7 +57,7 @@ class Machine:
     delay : str
         Law of the time of a whole update, as for ``--delay`` of a simulated run.
     laws : sequence of UpdateLaw
-        The same for the theory, one of each worker.
+        The same for the theory, one of each worker; close ones may share one.
     communication : Communication
         What messages cost.
     words : tuple of str
@@ -130,7 +130,10 @@ def _fitted(run: Run, fit: RunFit) -> SimulatedLaw:
     words = [told(fit) + _quality(fit), *([_FAR_WORDS] if fit.uses_measured else [])]
     delay = _with_time_between(fit.delay, fit.between_s)
     parse_virtual_delay(delay, 0, run.n_workers)
-    return SimulatedLaw(delay, worker_laws(delay, run.n_workers), tuple(words))
+    laws = fit.update_laws
+    if fit.uses_measured:
+        laws = worker_laws(delay, run.n_workers)
+    return SimulatedLaw(delay, laws, tuple(words))
 
 
 def _check_mean(run: Run, fit: RunFit) -> None:

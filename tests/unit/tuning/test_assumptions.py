@@ -12,6 +12,7 @@ from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import NAMES, Violations
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.tuning import replay
@@ -120,6 +121,22 @@ def test_speeds_that_no_factors_were_fitted_to_are_named(simulated):
     said = " ".join(machine.words)
     assert "Workers differ in speed by up to" in said
     assert "simulated as equally fast" in said
+
+
+def test_of_many_workers_close_ones_are_one_to_the_theory(simulated):
+    """As predict takes them; the trials have each as it is."""
+    path = simulated("many", workers=40, strategy="stsyn:K=20,U=5", rounds=20)
+    with open_run(path) as run:
+        fit, factors = fit_run(run), np.geomspace(0.5, 2.0, 40)
+        factors = tuple(factors / factors.mean())
+        delay = f"{fit.delay},factors={'/'.join(f'{it:.6g}' for it in factors)}"
+        many = replace(fit, worker_factors=factors, delay=delay, between_s=0.01)
+        machine = machine_of(run, fit=many)
+    assert len({id(law) for law in machine.laws}) <= 16
+    exact = worker_laws(machine.delay, 40)
+    assert len({id(law) for law in exact}) == 40
+    mean_s = sum(law.mean for law in exact) / 40
+    assert machine.mean_s == pytest.approx(mean_s, rel=0.01)
 
 
 def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(tune, free):

@@ -12,6 +12,7 @@ import h5py
 import pytest
 
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
+from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
@@ -301,10 +302,15 @@ def test_what_cannot_be_replayed_is_said_to_be_far_off(simulated):
 
 def test_what_passes_between_updates_is_part_of_them(free):
     with open_run(free) as run:
-        fit = replace(fit_run(run), delay="gamma:mean=20ms,shape=3", between_s=0.005)
-        machine = machine_of(run, fit=fit)
-    assert machine.delay == "gamma:mean=0.025s,shape=3"
-    assert machine.mean_s == pytest.approx(0.025)
+        fit = fit_run(run)
+        mean_s = machine_of(run, fit=fit).mean_s
+        apart = replace(fit, between_s=0.005)
+        machine = machine_of(run, fit=apart)
+        other = replace(apart, delay="gamma:mean=20ms,shape=3")
+        assert machine_of(run, fit=other).delay == "gamma:mean=0.025s,shape=3"
+    assert machine.mean_s == pytest.approx(mean_s + 0.005)
+    (simulated, *_) = worker_laws(machine.delay, 8)
+    assert machine.mean_s == pytest.approx(simulated.mean, rel=1e-6)
 
 
 @pytest.mark.parametrize(
