@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.analysis.theory.expected_rounds import ExpectedRound, expect_round
 from stsyn_mpi.analysis.theory.round_counts import Expectation
 from stsyn_mpi.analysis.theory.rounds import crowd_of
@@ -126,6 +127,8 @@ def _predict(run: Run) -> Prediction:
     words = [laws.words, *rounds.words, messages.words]
     if expected.note:
         words.append(f"Time of a round: {expected.note}")
+    if stuck := stuck_words(run):
+        words.append(stuck.rstrip("."))
     quantities = _quantities(expected, rounds, messages)
     return Prediction(quantities, ". ".join(words) + ".", "")
 

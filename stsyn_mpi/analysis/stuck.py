@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from stsyn_mpi.analysis.bins import is_duration
+from stsyn_mpi.analysis.bins import is_duration, spans
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.schema import WorkerStatus
 
 LEAST_ROUNDS = 5
 """Whole rounds from which on a worker is called stuck: a round or two are common."""
 _MOST_ELEMENTS = 1 << 17
+_LARGE_SHARE = 0.02
+_SHARES_OF_OPEN_RUNS: WeakKeyDictionary[Run, np.ndarray] = WeakKeyDictionary()
+"""Prediction and assumptions ask for the same."""
 
 
 @dataclass(frozen=True)
@@ -93,4 +97,37 @@ def stuck_workers(
         StuckWorker(worker, max(0, index - int(n)), bool(n == len(stuck)))
         for worker, n in enumerate(n_rounds)
         if n >= least_rounds
+    )
+
+
+def stuck_share(run: Run) -> np.ndarray:
+    """Return in which share of all rounds each worker was stuck, float64 (M,)."""
+    if run not in _SHARES_OF_OPEN_RUNS:
+        _SHARES_OF_OPEN_RUNS[run] = _stuck_share(run)
+    return _SHARES_OF_OPEN_RUNS[run]
+
+
+def _stuck_share(run: Run) -> np.ndarray:
+    n_stuck = np.zeros(run.n_workers)
+    if run.clock == "wall":
+        for piece in spans(0, run.n_rounds, _MOST_ELEMENTS // run.n_workers):
+            n_stuck += find_stuck(run, *piece).sum(axis=0)
+    return n_stuck / max(1, run.n_rounds)
+
+
+def stuck_words(run: Run) -> str:
+    """Say who was stuck, which no update time tells; empty where hardly anybody was.
+
+    A recorded update that was cancelled ends at the halt, whenever its worker was free.
+    """
+    share = stuck_share(run)
+    who = np.flatnonzero(share > _LARGE_SHARE)
+    if not len(who):
+        return ""
+    worst = int(np.argmax(share))
+    said = f"Worker {worst} was stuck in cancelled updates in {share[worst]:.0%} of"
+    more = f", and {len(who) - 1:,} more in as many at most" if len(who) > 1 else ""
+    return (
+        f"{said} the rounds{more}: that is in no update time, so no law that is fitted "
+        "to them, and no trial, has it."
     )

@@ -11,6 +11,7 @@ from stsyn_mpi.analysis.fitting.run_fit import RunFit, fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
+from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
@@ -22,6 +23,7 @@ from stsyn_mpi.tuning.communication import Communication, communication_of
 from stsyn_mpi.tuning.replay import SimulatedLaw, replayed, told
 
 MOST_WORKERS = 10_000
+STUCK = "stuck"
 _FOLLOWS = {
     "speeds": "workers are simulated as equally fast",
     "round": (
@@ -63,7 +65,8 @@ class Machine:
     words : tuple of str
         Where all this comes from, sentences without their full stop.
     unsimulated : tuple of str
-        Names of the tests whose finding in the run the delay does not have.
+        Names of the tests whose finding in the run the delay does not have; `STUCK`
+        where workers were.
     """
 
     n_workers: int
@@ -115,9 +118,13 @@ def machine_of(
     broken = unmodelled(fit, find_violations(run))
     law = replayed(run, fit, broken) or _fitted(run, fit)
     left = [test for test in broken if test.name not in law.holds]
-    words = (*law.words, *map(_unsimulated_words, left), communication.words)
-    names = tuple(test.name for test in left)
-    return Machine(n, law.delay, law.laws, communication, words, names)
+    warnings = [*map(_unsimulated_words, left)]
+    names = [test.name for test in left]
+    if stuck := stuck_words(run):
+        warnings.append(f"Warning: {stuck.rstrip('.')}")
+        names.append(STUCK)
+    words = (*law.words, *warnings, communication.words)
+    return Machine(n, law.delay, law.laws, communication, words, tuple(names))
 
 
 def _unsimulated_words(test: ViolationTest) -> str:

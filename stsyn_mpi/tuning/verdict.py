@@ -6,6 +6,7 @@ import math
 
 from stsyn_mpi.spec import parse_spec
 from stsyn_mpi.tuning.advice import Advice
+from stsyn_mpi.tuning.machine import STUCK
 from stsyn_mpi.tuning.ranking import Ranked, Ratio
 
 TRACE = "trace"
@@ -16,6 +17,7 @@ _SHOWN = {
     "round": "slow updates of a worker that follow each other",
     "shared": "slowness that workers share",
     "drift": "times that change over the run",
+    STUCK: "workers stuck in cancelled updates",
 }
 """What the tests of assumptions find, by their names."""
 

@@ -37,6 +37,7 @@ from stsyn_mpi.analysis.fitting.update_times import (
     without_rounding,
 )
 from stsyn_mpi.analysis.fitting.violation_words import summary_words
+from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
@@ -56,7 +57,8 @@ class Violations:
     tests : tuple of ViolationTest
         ``speeds``, ``round``, ``shared`` and ``drift``.
     words : str
-        Which assumption fails and what follows, or that none does.
+        Which assumption fails and what follows, or that none does; and who was stuck,
+        which update times do not tell.
     """
 
     tests: tuple[ViolationTest, ...]
@@ -86,7 +88,9 @@ def find_violations(run: Run) -> Violations:
         If the file is damaged where the round table is read.
     """
     if run not in _OF_OPEN_RUNS:
-        _OF_OPEN_RUNS[run] = _find(run)
+        found = _find(run)
+        words = " ".join(filter(None, (found.words, stuck_words(run))))
+        _OF_OPEN_RUNS[run] = replace(found, words=words)
     return _OF_OPEN_RUNS[run]
 
 

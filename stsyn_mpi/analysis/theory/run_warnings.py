@@ -12,6 +12,7 @@ from stsyn_mpi.analysis.fitting.run_fit import RunFit
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
+from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.update_search import UpdateSearch
@@ -75,10 +76,11 @@ def run_warnings(run: Run, fit: RunFit, predicted: Predicted) -> tuple[str, ...]
     InputError
         If the file is damaged where the round table is read.
     """
-    return tuple(
-        f"Warning: {test.words} {_left_out(test)}{_remedy(run, fit, predicted, test)}"
+    found = [
+        f"{test.words} {_left_out(test)}{_remedy(run, fit, predicted, test)}"
         for test in unmodelled(fit, find_violations(run))
-    )
+    ]
+    return tuple(f"Warning: {words}" for words in (*found, stuck_words(run)) if words)
 
 
 def _left_out(test: ViolationTest) -> str:

@@ -8,8 +8,8 @@ import pytest
 from made_rounds import analysed, report_of, rounds_of
 from table_run import TableRun
 
-from stsyn_mpi.analysis import worker_rounds
-from stsyn_mpi.analysis.stuck import stuck_workers
+from stsyn_mpi.analysis import stuck, worker_rounds
+from stsyn_mpi.analysis.stuck import stuck_share, stuck_words, stuck_workers
 from stsyn_mpi.analysis.worker_rounds import read_worker_rounds
 from stsyn_mpi.runfile import RunWriter
 from stsyn_mpi.runfile.schema import WorkerStatus as Status
@@ -176,3 +176,28 @@ def test_who_was_stuck_before_all_that_is_looked_at_is_since_then_or_before():
     columns["worker_idle_s"][:, SLEEPER] = 0.0
     (worker,) = stuck_workers(run_of(**columns), N_ROUNDS - 1)
     assert worker.words == "stuck since round 0 or before"
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, N_ROUNDS])
+def test_in_how_many_rounds_each_was_stuck_is_summed_up_over_pieces(
+    monkeypatch, n_rows
+):
+    monkeypatch.setattr(stuck, "_MOST_ELEMENTS", 3 * n_rows)
+    run = run_of()
+    expected = [0, 0, (FREED - BEGAN - 1) / N_ROUNDS]
+    np.testing.assert_allclose(stuck_share(run), expected)
+    assert stuck_words(run).startswith("Worker 2 was stuck in cancelled updates in 60%")
+    simulated = run_of()
+    simulated.clock = "virtual"
+    assert not stuck_share(simulated).any()
+
+
+def test_a_round_or_two_are_no_word():
+    columns = columns_of(freed=BEGAN + 1)
+    assert stuck_words(run_of(**columns)) == ""
+    for name, values in columns_of().items():
+        if values.ndim == 2:
+            columns[name] = values[:, [SLEEPER] * 3]
+    assert "60% of the rounds, and 2 more in as many at most: " in stuck_words(
+        run_of(**columns)
+    )

@@ -11,12 +11,15 @@ import pytest
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
-from stsyn_mpi.analysis.fitting.violations import NAMES, Violations
+from stsyn_mpi.analysis.fitting.violations import NAMES, Violations, find_violations
+from stsyn_mpi.analysis.prediction import predict_run
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.run_warnings import Predicted, run_warnings
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.runfile.schema import WorkerStatus
 from stsyn_mpi.tuning import replay
-from stsyn_mpi.tuning.machine import machine_of
+from stsyn_mpi.tuning.machine import STUCK, machine_of
 
 pytestmark = pytest.mark.timeout(120)
 SPELLS = "markov:mean=20ms,slow_rounds=4"
@@ -137,6 +140,24 @@ def test_of_many_workers_close_ones_are_one_to_the_theory(simulated):
     assert len({id(law) for law in exact}) == 40
     mean_s = sum(law.mean for law in exact) / 40
     assert machine.mean_s == pytest.approx(mean_s, rel=0.01)
+
+
+def test_who_was_stuck_is_in_no_law_and_named(as_real):
+    with as_real("stuck") as run:
+        path = run.path
+    with h5py.File(path, "r+") as file:
+        for name, value in {"updates": 0, "idle_s": 0.0, "cancelled_s": 0.1}.items():
+            file[f"worker_{name}"][20:50, 3] = value
+        file["worker_status"][20:50, 3] = WorkerStatus.NO_UPDATE
+    with open_run(path) as run:
+        machine, fit = machine_of(run), fit_run(run)
+        warnings = run_warnings(run, fit, Predicted(4, 10, "0", ()))
+        told = predict_run(run).assumptions, find_violations(run).words
+    words = "Worker 3 was stuck in cancelled updates in 50% of the rounds"
+    assert STUCK in machine.unsimulated
+    assert any(line.startswith(f"Warning: {words}") for line in machine.words)
+    assert any(line.startswith(f"Warning: {words}") for line in warnings)
+    assert all(text.count(words) == 1 for text in told)
 
 
 def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(tune, free):

@@ -143,6 +143,8 @@ def test_what_no_trial_had_follows_the_recommendation_at_once():
         "that follow each other and times that change over the run, and the trials do "
         "not"
     )
+    second = said_of(*costs, n=1, unsimulated=("stuck",))
+    assert second.startswith("Beware: the run shows workers stuck in cancelled updates")
 
 
 def said_of(*candidates, delay="exponential:mean=1s", unsimulated=(), n=0):
