@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest
@@ -13,6 +13,7 @@ from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
+from stsyn_mpi.analysis.theory.run_overrun import overrun_words
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.errors import InputError
@@ -118,13 +119,19 @@ def machine_of(
     broken = unmodelled(fit, find_violations(run))
     law = replayed(run, fit, broken) or _fitted(run, fit)
     left = [test for test in broken if test.name not in law.holds]
-    warnings = [*map(_unsimulated_words, left)]
-    names = [test.name for test in left]
-    if stuck := stuck_words(run):
-        warnings.append(f"Warning: {stuck.rstrip('.')}")
-        names.append(STUCK)
+    warnings = [*map(_unsimulated_words, left), *_missing(run, law, network)]
+    names = [test.name for test in left] + [STUCK] * bool(stuck_words(run))
     words = (*law.words, *warnings, communication.words)
     return Machine(n, law.delay, law.laws, communication, words, tuple(names))
+
+
+def _missing(run: Run, law: SimulatedLaw, network: str | None) -> Iterator[str]:
+    """Yield warnings of what no test of update times finds and no trial has."""
+    found = [stuck_words(run)]
+    if run.clock == "wall" and network is None:
+        # In the network of a simulated run workers go on as they did.
+        found.append(overrun_words(run, law.laws))
+    yield from (f"Warning: {words.rstrip('.')}" for words in found if words)
 
 
 def _unsimulated_words(test: ViolationTest) -> str:

@@ -13,6 +13,7 @@ from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.stuck import stuck_words
+from stsyn_mpi.analysis.theory.run_overrun import overrun_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.update_search import UpdateSearch
@@ -80,7 +81,8 @@ def run_warnings(run: Run, fit: RunFit, predicted: Predicted) -> tuple[str, ...]
         f"{test.words} {_left_out(test)}{_remedy(run, fit, predicted, test)}"
         for test in unmodelled(fit, find_violations(run))
     ]
-    return tuple(f"Warning: {words}" for words in (*found, stuck_words(run)) if words)
+    found += [stuck_words(run), overrun_words(run, fit.update_laws)]
+    return tuple(f"Warning: {words}" for words in found if words)
 
 
 def _left_out(test: ViolationTest) -> str:

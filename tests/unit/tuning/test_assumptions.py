@@ -160,6 +160,24 @@ def test_who_was_stuck_is_in_no_law_and_named(as_real):
     assert all(text.count(words) == 1 for text in told)
 
 
+def test_what_workers_do_while_messages_are_on_their_way_is_named(simulated, as_real):
+    """It is in a simulated network, but in none that costs what a real run's did."""
+    options = {"network": "link:latency=60ms,bandwidth=1GB/s", "rounds": 80}
+    name, strategy = "distant", "stsyn:K=4,U=2"
+    words = "they go on while messages are on their way"
+    with open_run(simulated(name, strategy=strategy, **options)) as run:
+        fit, predicted = fit_run(run), Predicted(4, 2, "0", ())
+        (warning,) = run_warnings(run, fit, predicted)
+        assert not any(words in line for line in machine_of(run, fit=fit).words)
+        done = run["updates_done"].mean() / 8
+    assert f"did {done:.3g} updates in a round of the run, where" in warning
+    with as_real(name, strategy=strategy, **options) as run:
+        said = machine_of(run, fit=fit).words
+        assert any(words in line and "Warning: Workers did" in line for line in said)
+        said = machine_of(run, network="constant:cost=1ms", fit=fit).words
+        assert not any(words in line for line in said)
+
+
 def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(tune, free):
     advice = tune(free)
     assert not any("Beware" in line for line in advice["verdict"])
