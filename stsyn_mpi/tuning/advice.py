@@ -30,7 +30,7 @@ class Advice:
     present : str
         The run's own candidate.
     present_words : str
-        What to call it: with K and U adapted it is only what most rounds had.
+        What to call it: with K and U adapted it is only what it had most often.
     ranked : sequence of Ranked
         All that were tried, best first.
     round_s : dict

@@ -27,7 +27,8 @@ class Present:
     Attributes
     ----------
     candidate : Candidate
-        It, with K and U as configured; where they were adapted, those of most rounds.
+        It, with K and U as configured; where they were adapted, those that it had most
+        often.
     words : str
         What to call it.
     round_s : float
@@ -54,11 +55,13 @@ def present_of(run: Run, own: TrainConfig, common: SimulateConfig) -> Present:
     Raises
     ------
     InputError
-        If it is no candidate, as in a file that somebody has changed.
+        If it is no candidate, as in a file that somebody has changed; or if it was
+        adapted, and is too short to have a K and U.
     """
     is_adapted = own.adapt != ADAPT_OFF
+    rounds = _rounds(run) if is_adapted else None
     try:
-        candidate = _adapted(run, own) if is_adapted else _configured(run, own)
+        candidate = _candidate(own, run.n_workers, rounds)
     except InputError as error:
         raise _not_fitting(run, str(error)) from error
     _, refused = fitting([candidate], common)
@@ -68,19 +71,25 @@ def present_of(run: Run, own: TrainConfig, common: SimulateConfig) -> Present:
         )
     words = f"This run's {candidate.label}"
     if is_adapted:
-        words = f"This run (adapted, mostly {candidate.label})"
+        words = f"This run (adapted, most often {candidate.label})"
     return Present(candidate, words, _round_s(run))
 
 
-def _configured(run: Run, own: TrainConfig) -> Candidate:
-    return make_candidate(own.strategy, run.n_workers, own.wait_for, own.target_updates)
+def _rounds(run: Run) -> RegularRounds:
+    try:
+        return RegularRounds(run)
+    except InputError as error:
+        raise InputError(f"{run.path}: {error}") from error
 
 
-def _adapted(run: Run, own: TrainConfig) -> Candidate:
-    """Return the scheme with the K and U of most rounds, which it keeps."""
-    rounds, kind = RegularRounds(run), parse_scheme(own.strategy).kind
-    k, u = rounds.wait_for, rounds.target_updates
-    return make_candidate(kind.name, run.n_workers, k, u)
+def _candidate(
+    own: TrainConfig, n_workers: int, rounds: RegularRounds | None
+) -> Candidate:
+    """Return the scheme with the K and U of some rounds, else as configured."""
+    if rounds is None:
+        return make_candidate(own.strategy, n_workers, own.wait_for, own.target_updates)
+    name = parse_scheme(own.strategy).kind.name
+    return make_candidate(name, n_workers, rounds.wait_for, rounds.target_updates)
 
 
 def _not_fitting(run: Run, why: str) -> InputError:

@@ -120,9 +120,9 @@ def measured_words(
     if not (0 < time_s < np.inf):
         return ""
     sizes = f"K={rounds.wait_for}, U={target_updates}"
-    mostly = "adapted, mostly " if run.config.get("adapt", "off") != "off" else ""
+    often = "adapted, most often " if run.config.get("adapt", "off") != "off" else ""
     return (
-        f"The run itself ({kind.name}, {mostly}{sizes}): rounds of "
+        f"The run itself ({kind.name}, {often}{sizes}): rounds of "
         f"{time_words(time_s)}, {done:.3g} updates of a worker."
     )
 

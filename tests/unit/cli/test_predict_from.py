@@ -271,7 +271,7 @@ def test_k_and_u_of_an_adapted_run_are_those_of_most_rounds(simulated, predict):
     found = predict(path)
     assert found["target_updates"] > 1
     sizes = f"K=4, U={found['target_updates']}"
-    assert f"(stsyn, adapted, mostly {sizes})" in found["from"]["notes"][-1]
+    assert f"(stsyn, adapted, most often {sizes})" in found["from"]["notes"][-1]
 
 
 def test_u_of_fednova_is_not_the_largest_that_was_drawn(simulated, predict):

@@ -1,14 +1,20 @@
 """``stsyn-mpi tune`` of a run that chose its K and U anew."""
 
 import json
+import shutil
 import tomllib
 
+import h5py
 import pytest
 
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.config import TrainConfig
+from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.tuning import output
+from stsyn_mpi.tuning.present import present_of
+from stsyn_mpi.tuning.proxy import config_of
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -46,10 +52,21 @@ def test_it_is_compared_with_the_k_and_u_of_most_rounds(adapted, capsys):
     assert tune(adapted, "--strategies", "local-sgd:U=5") == 0
     advice = json.loads(capsys.readouterr().out)
     assert advice["present"] == most_common_label(adapted)
-    named = f"This run (adapted, mostly {advice['present']})"
+    named = f"This run (adapted, most often {advice['present']})"
     assert any(line.startswith(named) for line in advice["verdict"])
     labels = {candidate["strategy"] for candidate in advice["candidates"]}
     assert labels == {advice["present"], "local-sgd:U=5"}
+
+
+def test_an_adapted_run_that_is_too_short_is_said_to_be(adapted, tmp_path):
+    """Its configuration has nothing to do with that."""
+    path = tmp_path / "short.h5"
+    shutil.copy(adapted, path)
+    with h5py.File(path, "r+") as file:
+        file["n_hung"][1:] = 1
+    with open_run(path) as run, pytest.raises(InputError) as refused:
+        present_of(run, config_of(run), SimulateConfig(workers=8))
+    assert str(refused.value) == f"{path}: it has fewer than two rounds to compare"
 
 
 @pytest.mark.parametrize("best", ["local-sgd:U=500", "stsyn:K=8,U=500"])
