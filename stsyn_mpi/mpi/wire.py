@@ -36,7 +36,7 @@ import numpy as np
 
 from stsyn_mpi.protocol.commands import SendModel
 from stsyn_mpi.protocol.events import UploadAnnounced
-from stsyn_mpi.training.local_sgd import ROW_FIELDS, WorkReport
+from stsyn_mpi.training.tasks import ROW_FIELDS, WorkReport
 
 ROOT = 0
 N_HEADER_WORDS = 16

@@ -14,7 +14,8 @@ from stsyn_mpi.mpi.signals import SignalBox
 from stsyn_mpi.mpi.transfer import Courier
 from stsyn_mpi.mpi.wire import ROOT, Field, Kind, Tag
 from stsyn_mpi.protocol.plan import AtTarget, Payload
-from stsyn_mpi.training.local_sgd import LocalTrainer, Task, WorkReport
+from stsyn_mpi.training.local_sgd import LocalTrainer
+from stsyn_mpi.training.tasks import Task, WorkReport
 
 PAUSE_DUE_S = 2e-4
 PAUSE_IDLE_S = 1e-3

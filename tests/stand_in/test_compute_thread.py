@@ -8,9 +8,10 @@ import pytest
 
 from stsyn_mpi.arrays import select_backend
 from stsyn_mpi.models import build_model
-from stsyn_mpi.training.local_sgd import LocalTrainer, Task, TrainerParts
+from stsyn_mpi.training.local_sgd import LocalTrainer, TrainerParts
 from stsyn_mpi.training.optimizers import build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
+from stsyn_mpi.training.tasks import Task
 
 N_UPDATES, WAIT_S = 5, 30.0
 RNG = np.random.default_rng(11)

@@ -5,7 +5,7 @@ import pytest
 from small_trainer import small_trainer, wait_for
 
 from stsyn_mpi.protocol.plan import Payload
-from stsyn_mpi.training.local_sgd import Task
+from stsyn_mpi.training.tasks import Task
 
 LR, DECAY, N_UPDATES = 0.2, 0.3, 3
 

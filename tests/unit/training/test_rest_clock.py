@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from small_trainer import TIMEOUT_S, small_trainer, wait_for
 
-from stsyn_mpi.training.local_sgd import Task
 from stsyn_mpi.training.rest_clock import RestClock
+from stsyn_mpi.training.tasks import Task
 
 
 def test_time_between_answers_is_in_vain_then_idle_then_work():

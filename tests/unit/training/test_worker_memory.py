@@ -10,9 +10,10 @@ import pytest
 from stsyn_mpi.arrays.numpy_backend import NumpyBackend
 from stsyn_mpi.models import build_model
 from stsyn_mpi.protocol.plan import Payload
-from stsyn_mpi.training.local_sgd import LocalTrainer, Task, TrainerParts
+from stsyn_mpi.training.local_sgd import LocalTrainer, TrainerParts
 from stsyn_mpi.training.optimizers import build_optimizer
 from stsyn_mpi.training.sampling import BatchSampler
+from stsyn_mpi.training.tasks import Task
 
 CHUNK, N_PARAMS, TIMEOUT_S = 5, 797_962, 60.0
 SHAPE, N_CLASSES = (32, 32, 3), 10
