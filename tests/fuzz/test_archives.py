@@ -188,7 +188,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "n_inputs"), [("npz", 40), ("idx", 100), ("cifar10", 100)]
+    ("name", "n_inputs"), [("npz", 300), ("idx", 600), ("cifar10", 600)]
 )
 def test_archives(feed, name, n_inputs):
     feed(__file__, name, n_inputs)

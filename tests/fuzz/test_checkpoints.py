@@ -34,4 +34,4 @@ TARGETS = {"checkpoint": Target(seeds, mutate, load)}
 
 
 def test_checkpoints(feed):
-    feed(__file__, "checkpoint", n_inputs=120)
+    feed(__file__, "checkpoint", n_inputs=600)

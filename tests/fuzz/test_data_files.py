@@ -36,4 +36,4 @@ TARGETS = {"data": Target(seeds, mutate_hdf5, read)}
 
 
 def test_data_files(feed):
-    feed(__file__, "data", n_inputs=150)
+    feed(__file__, "data", n_inputs=800)

@@ -146,4 +146,4 @@ TARGETS = {
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_run_files(feed, name):
-    feed(__file__, name, n_inputs=15)
+    feed(__file__, name, n_inputs=150)

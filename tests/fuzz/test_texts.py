@@ -186,7 +186,7 @@ TARGETS = {
 
 @pytest.mark.parametrize(
     ("name", "n_inputs"),
-    [("toml", 150), ("toml-simulate", 150), ("json", 400), ("spec", 25)],
+    [("toml", 1500), ("toml-simulate", 1500), ("json", 4000), ("spec", 150)],
 )
 def test_texts(feed, name, n_inputs):
     feed(__file__, name, n_inputs)
