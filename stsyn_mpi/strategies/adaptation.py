@@ -17,6 +17,7 @@ from stsyn_mpi.strategies.forecast import (
 )
 from stsyn_mpi.strategies.forecast_errors import ForecastErrors
 from stsyn_mpi.strategies.round_measures import RoundMeasures
+from stsyn_mpi.strategies.state_texts import as_text, numbers_of
 from stsyn_mpi.strategies.term_choices import update_choices, worker_choices
 from stsyn_mpi.strategies.terms import SchemeTerms
 from stsyn_mpi.strategies.update_worth import UpdateWorth
@@ -235,7 +236,7 @@ class Adaptation:
             "is_new": int(self._is_new),
             "short_due": self._short_due,
             "short_gap": self._short_gap,
-            "lengths": " ".join(repr(x) for pair in self._lengths for x in pair),
+            "lengths": as_text(x for pair in self._lengths for x in pair),
             **self._measures.state(),
             **self._worth.state(),
             **self._errors.state(),
@@ -253,7 +254,7 @@ class Adaptation:
         self._was_short, self._is_new = bool(state["was_short"]), bool(state["is_new"])
         self._short_due = int(state["short_due"])
         self._short_gap = int(state["short_gap"])
-        values = [float(word) for word in str(state["lengths"]).split()]
+        values = numbers_of(state["lengths"])
         self._lengths = list(zip(values[::2], values[1::2], strict=True))
         self._measures.restore(state)
         self._worth.restore(state)

@@ -1,6 +1,5 @@
 """Begin with the fastest workers, take in the slower ones as the model gets better."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, isnan, nan
 
@@ -8,6 +7,7 @@ from stsyn_mpi.protocol.plan import Plan
 from stsyn_mpi.protocol.records import RoundView, Upload
 from stsyn_mpi.strategies.base import State
 from stsyn_mpi.strategies.local_sgd import LocalSGD
+from stsyn_mpi.strategies.state_texts import as_text, numbers_of
 from stsyn_mpi.strategies.terms import Parameter, SchemeTerms
 from stsyn_mpi.strategies.weights import Weights
 
@@ -120,9 +120,9 @@ class Flanp(LocalSGD):
             "stage_start": self._stage_start,
             "has_passed": int(self._has_passed),
             "first_norm": self._first_norm,
-            "seconds": _join(self._seconds),
-            "n_seconds": _join(self._n_seconds),
-            "team": _join(self._team),
+            "seconds": as_text(self._seconds),
+            "n_seconds": as_text(self._n_seconds),
+            "team": as_text(self._team),
         }
 
     def restore(self, state: State) -> None:
@@ -131,10 +131,6 @@ class Flanp(LocalSGD):
         self._n, self._stage_start = int(state["n"]), int(state["stage_start"])
         self._has_passed = bool(state["has_passed"])
         self._first_norm = float(state["first_norm"])
-        self._seconds = [float(word) for word in str(state["seconds"]).split()]
+        self._seconds = numbers_of(state["seconds"])
         self._n_seconds = [int(word) for word in str(state["n_seconds"]).split()]
         self._team = tuple(int(word) for word in str(state["team"]).split())
-
-
-def _join(values: Sequence[float]) -> str:
-    return " ".join(map(repr, values))

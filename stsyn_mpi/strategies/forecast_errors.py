@@ -9,6 +9,8 @@ project's derivation; see ``docs/adapt.md``.
 from collections.abc import Mapping
 from math import exp, log
 
+from stsyn_mpi.strategies.state_texts import as_texts, numbers_of
+
 _LARGEST_STEP, _SMALL_STEP = 8.0, 4.0
 _MOST_WRONG, _FAR_TOO_SHORT = 2.0, 4.0
 _LEAST_EXCESS, _MOST_EXCESS = -0.75, 2.0
@@ -95,17 +97,14 @@ class ForecastErrors:
             "promise": [self.largest_step, *self._promise],
             "excess": [float(x) for pair in self._excess.items() for x in pair],
         }
-        return {name: " ".join(map(repr, values)) for name, values in rows.items()}
+        return as_texts(rows)
 
     def restore(self, state: Mapping[str, int | float | str]) -> None:
         """Take up what `state` has returned."""
-        row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
-        self.largest_step, *self._promise = row["promise"]
-        pairs = zip(row["excess"][::2], row["excess"][1::2], strict=True)
+        self.largest_step, *self._promise = numbers_of(state["promise"])
+        values = numbers_of(state["excess"])
+        pairs = zip(values[::2], values[1::2], strict=True)
         self._excess = {int(u): excess for u, excess in pairs}
-
-
-KEPT = ("promise", "excess")
 
 
 def _stretch(before_s: float, after_s: float) -> float:

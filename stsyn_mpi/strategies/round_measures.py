@@ -7,6 +7,7 @@ from math import inf, isfinite, nan
 from stsyn_mpi.protocol.records import RoundRecord, Upload
 from stsyn_mpi.strategies.arrival_times import ArrivalTimes, kinds, matched_variation
 from stsyn_mpi.strategies.communication_costs import CommunicationCosts
+from stsyn_mpi.strategies.state_texts import as_texts, numbers_of
 
 _FADING, _FORGETTING = 0.5, 0.1
 _SUDDEN = 2.0
@@ -174,19 +175,17 @@ class RoundMeasures:
             "spreads": _flat(self._spreads),
             "last_t": [self._last_t],
         }
-        return {name: " ".join(map(repr, values)) for name, values in rows.items()}
+        return as_texts(rows)
 
     def restore(self, state: Mapping[str, int | float | str]) -> None:
         """Take up what `state` has returned."""
-        row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
-        self._made, self._seconds = row["made"], row["seconds"]
-        self._regular = row["regular"]
-        self.costs = CommunicationCosts(row["costs"])
-        self._firsts, self._spreads = _folded(row["firsts"]), _folded(row["spreads"])
-        (self._last_t,) = row["last_t"]
-
-
-KEPT = ("made", "seconds", "regular", "costs", "firsts", "spreads", "last_t")
+        self._made = numbers_of(state["made"])
+        self._seconds = numbers_of(state["seconds"])
+        self._regular = numbers_of(state["regular"])
+        self.costs = CommunicationCosts(numbers_of(state["costs"]))
+        self._firsts = _folded(numbers_of(state["firsts"]))
+        self._spreads = _folded(numbers_of(state["spreads"]))
+        (self._last_t,) = numbers_of(state["last_t"])
 
 
 def _add(sums: list[float], *values: float) -> None:

@@ -13,6 +13,8 @@ Both are measured on training losses alone. This project's derivation; see
 from collections.abc import Mapping
 from math import exp, log, sqrt
 
+from stsyn_mpi.strategies.state_texts import as_texts, numbers_of
+
 _KEPT_SHARE = 0.7
 _LEAST_HORIZON, _MOST_SHARE = 0.5, 0.97
 _SPANS = (8, 16, 32)
@@ -115,17 +117,14 @@ class UpdateWorth:
             "loss": self._loss,
             "means": self._means,
         }
-        return {name: " ".join(map(repr, values)) for name, values in rows.items()}
+        return as_texts(rows)
 
     def restore(self, state: Mapping[str, int | float | str]) -> None:
         """Take up what `state` has returned."""
-        row = {name: [float(w) for w in str(state[name]).split()] for name in KEPT}
-        self.horizon, self.noise = row["worth"]
-        self._shares, self._loss = row["shares"], row["loss"]
-        self._means = row["means"]
-
-
-KEPT = ("worth", "shares", "loss", "means")
+        self.horizon, self.noise = numbers_of(state["worth"])
+        self._shares = numbers_of(state["shares"])
+        self._loss = numbers_of(state["loss"])
+        self._means = numbers_of(state["means"])
 
 
 def _error(means: list[float]) -> float:
