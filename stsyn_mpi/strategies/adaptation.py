@@ -132,7 +132,7 @@ class Adaptation:
 
     def _is_short_due(self, round_index: int) -> bool:
         is_long = "u" in self._adapts and self.target_updates >= _LEAST_LONG
-        return is_long and 0 <= self._short_due <= round_index
+        return is_long and self._short_due <= round_index
 
     def _compare(self, updates_each: float, loss: float) -> None:
         """Hold a short round against the two beside it."""
