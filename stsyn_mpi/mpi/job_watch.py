@@ -117,9 +117,14 @@ class JobWatch:
         Where MPI survives deaths, and under MPICH, a rank that ends before MPI_Init is
         complete leaves the others in there for ever.
         """
-        if self.has_begun or self.is_over or self._whole_t is None or self._is_whole:
+        if self.has_begun or self.is_over:
             self._whole_t = self._unhurt_t = now
-        if not self._gone:
+            return None
+        n_gone = len(self._gone)
+        n_alive = len(self._pids) - n_gone
+        if self._whole_t is None or n_alive == self._n_local:
+            self._whole_t = self._unhurt_t = now
+        if not n_gone:
             self._unhurt_t = now
         is_late = now - self._whole_t > UNSEEN_SECONDS
         if not is_late and now - self._unhurt_t <= BROKEN_SECONDS:
@@ -127,10 +132,6 @@ class JobWatch:
         self.look()
         # None again if a rank was found only now.
         return None if self._whole_t is None else f"{self._missing} before round 0"
-
-    @property
-    def _is_whole(self) -> bool:
-        return self._n_local == sum(map(is_alive, self._pids.values()))
 
     @property
     def _gone(self) -> list[int]:
