@@ -220,5 +220,5 @@ def status_flags() -> dict[str, object]:
 
 
 def reason_bytes(reason: str, n_bytes: int = REASON_BYTES) -> bytes:
-    """Return a reason as it is stored: whole characters, cut at 512 bytes."""
+    """Return a reason as it is stored: whole characters, cut at ``n_bytes``."""
     return reason.encode()[:n_bytes].decode(errors="ignore").encode()
