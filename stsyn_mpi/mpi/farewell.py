@@ -15,27 +15,32 @@ from stsyn_mpi.mpi.wire import Kind
 def dismiss(
     requests: RequestTable, workers: Iterable[int], timeout_s: float
 ) -> list[int]:
-    """End the run for every worker; return those that did not say BYE.
+    """End the run for every worker; return those that cannot be told to leave.
 
     END goes to ``workers``. When all have said BYE, LEAVE lets them finalise MPI: a
-    worker that is stopped by now would keep everybody in there.
+    worker that is stopped, or dead, by now would keep everybody in there.
     """
-    told = {worker for worker in workers if requests.can_hear(worker)}
+    told = _able(requests, workers)
     _tell(requests, told, lambda buffer: wire.pack_end(buffer, has_failed=False))
     present = _await_byes(requests, told, timeout_s)
     silent = sorted(set(requests.workers) - present)
-    able = {worker for worker in present if requests.can_hear(worker)}
-    _tell(requests, able, lambda buffer: wire.pack_leave(buffer, finalize=not silent))
+    _tell(
+        requests, present, lambda buffer: wire.pack_leave(buffer, finalize=not silent)
+    )
     _deliver(requests, timeout_s)
     return silent
 
 
 def dismiss_after_failure(requests: RequestTable, timeout_s: float) -> list[int]:
     """Tell everybody to leave at once; return the workers that were not told."""
-    able = {worker for worker in requests.workers if requests.can_hear(worker)}
+    able = _able(requests, requests.workers)
     _tell(requests, able, lambda buffer: wire.pack_end(buffer, has_failed=True))
     _deliver(requests, timeout_s)
     return [w for w in requests.workers if w not in able or not requests.can_hear(w)]
+
+
+def _able(requests: RequestTable, workers: Iterable[int]) -> set[int]:
+    return {worker for worker in workers if requests.can_hear(worker)}
 
 
 def _tell(
@@ -50,10 +55,16 @@ def _tell(
 
 
 def _await_byes(requests: RequestTable, told: set[int], timeout_s: float) -> set[int]:
-    """Return the workers that said BYE within ``timeout_s`` seconds."""
+    """Return the workers that said BYE within ``timeout_s`` seconds, and can hear.
+
+    END may be out only after its BYE has come, and who has said it may die.
+    """
     present: set[int] = set()
     give_up_t = time.perf_counter() + timeout_s
-    while time.perf_counter() < give_up_t and told - present - requests.lost:
+    while (
+        time.perf_counter() < give_up_t
+        and told - _able(requests, present) - requests.lost
+    ):
         for line, worker in requests.poll():
             requests.clear(line, worker)
             if line is Line.CONTROL_IN:
@@ -62,7 +73,7 @@ def _await_byes(requests: RequestTable, told: set[int], timeout_s: float) -> set
                 with suppress(MPI.Exception):
                     requests.listen(worker)
         time.sleep(POLL_PAUSE_S)
-    return present
+    return _able(requests, present)
 
 
 def _deliver(requests: RequestTable, timeout_s: float) -> None:
