@@ -83,9 +83,8 @@ def run_root(
     startup.agree(world, complaint)
     root = None
     try:
-        first_round = 0 if files.checkpoint is None else files.checkpoint.n_rounds
         progress = Progress(
-            job.config, lambda w: _describe(job, everyone, w), first_round
+            job.config, lambda w: _describe(job, everyone, w), writer.n_rounds
         )
         courier = Courier(world.comm, job.backend, agreement.terms)
         root = build_root(
