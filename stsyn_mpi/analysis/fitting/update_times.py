@@ -10,6 +10,8 @@ import numpy as np
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.runfile.update_search import UpdateSearch
+from stsyn_mpi.schemes import parse_scheme
+from stsyn_mpi.strategies.buffered import FedBuff
 
 PARTS = ("together", "injected", "computed")
 """Whole updates, their injected delays, and their own work."""
@@ -55,7 +57,8 @@ class UpdateTimes:
         False where the update was cancelled, bool (n,).
     until_next_s : numpy.ndarray
         From its start to that of the next update of its worker and round, s, float64
-        (n,); NaN where there is none, or none that is sound.
+        (n,); NaN where there is none, or none that is sound, or where it may be with
+        another model.
     n_workers : int
         M.
     n_recorded : int
@@ -136,6 +139,7 @@ def _read(run: Run) -> UpdateTimes:
         rows[name] = rows[name][order]
     is_sound = is_sound[order]
     rows["until_next_s"] = _until_next_s(rows, is_sound)
+    rows["until_next_s"][~_is_of_one_model(run, rows)] = np.nan
     if not is_sound.all():
         rows = {name: values[is_sound] for name, values in rows.items()}
     return UpdateTimes(
@@ -182,3 +186,30 @@ def _until_next_s(rows: dict[str, np.ndarray], is_sound: np.ndarray) -> np.ndarr
         steps = np.diff(rows["start_s"])
     until_next_s[:-1][follows] = steps[follows]
     return until_next_s
+
+
+def _is_of_one_model(run: Run, rows: dict[str, np.ndarray]) -> np.ndarray:
+    """Return which rows are of rounds in which their worker had one model, bool.
+
+    Who may have several has no more than U updates with each; those of two models stand
+    in the order of their starts, each from its own model, mixed.
+    """
+    n_rows = len(rows["round"])
+    if not _may_have_several(run):
+        return np.ones(n_rows, dtype=bool)
+    is_first = np.ones(n_rows, dtype=bool)
+    is_first[1:] = (np.diff(rows["worker"]) != 0) | (np.diff(rows["round"]) != 0)
+    first = np.flatnonzero(is_first)
+    n = np.diff(np.append(first, n_rows))
+    # A damaged file may have rounds below 0.
+    at, targets = rows["round"][first], np.append(run["target_updates"], 0)
+    return np.repeat(n <= targets[np.maximum(at, -1)], n)
+
+
+def _may_have_several(run: Run) -> bool:
+    """Return whether a worker may have several models in a round."""
+    try:
+        scheme = parse_scheme(str(run.config.get("strategy", "")))
+        return issubclass(scheme.kind, FedBuff)
+    except InputError:
+        return False

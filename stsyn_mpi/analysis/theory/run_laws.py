@@ -24,8 +24,6 @@ _ALIKE = 0.01
 """Times of work are told apart in steps of this share of an update."""
 _MOST_GROUPS = 16
 """More laws than these take long to predict with, and each is of fewer updates."""
-_MANY_MODELS = ("k-batch-async", "fedbuff")
-"""Schemes in which a worker may have several models in a round."""
 _SHORTEST_S = 1e-9
 """No clock tells shorter times apart."""
 
@@ -96,7 +94,6 @@ def _work_s(run: Run) -> np.ndarray:
     except NoUpdatesError:
         return _work_of_rounds_s(run)
     follows = updates.is_completed & np.isfinite(updates.until_next_s)
-    follows &= _is_of_one_model(run, updates)
     worker = updates.worker[follows]
     if not len(worker):
         return _work_of_rounds_s(run)
@@ -106,23 +103,6 @@ def _work_s(run: Run) -> np.ndarray:
     # What is left of a virtual clock's time is rounding.
     total[total < 1e-9 * np.maximum(1, n)] = 0.0
     return np.where(n > 0, total / np.maximum(1, n), np.nan)
-
-
-def _is_of_one_model(run: Run, updates: UpdateTimes) -> np.ndarray:
-    """Return which updates are of rounds in which their worker had one model, bool.
-
-    Who may have several has no more than U updates with each; those of two models stand
-    in the order of their starts, each from its own model, mixed.
-    """
-    scheme = str(run.config.get("strategy", "")).partition(":")[0]
-    if scheme not in _MANY_MODELS:
-        return np.ones(len(updates.round), dtype=bool)
-    known = (updates.round >= 0) & (updates.round < run.n_rounds)
-    at = np.where(known, updates.round, 0)
-    _, place, n = np.unique(
-        at * run.n_workers + updates.worker, return_inverse=True, return_counts=True
-    )
-    return np.asarray(known & (n[place] <= run["target_updates"][at]))
 
 
 def _work_of_rounds_s(run: Run) -> np.ndarray:

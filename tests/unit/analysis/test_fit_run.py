@@ -247,6 +247,21 @@ def test_time_between_updates_is_part_of_what_an_update_takes(simulated):
     assert found.update_laws[0].mean == pytest.approx(expected, rel=5e-4)
 
 
+def test_time_between_updates_is_known_where_workers_have_several_models(simulated):
+    """Each model's updates start at 0: those of two in a round stand mixed."""
+    path = simulated("exponential:mean=20ms", "fedbuff:K=30,U=3", network="free")
+    with h5py.File(path, "r+") as file:
+        table = file["updates"]
+        worker, start_s = table["worker"][:], table["start_s"][:]
+        of_worker = np.argsort(worker, kind="stable")
+        place = np.concatenate([np.arange(n) % 3 for n in np.bincount(worker)])
+        assert (start_s[of_worker[place == 0]] == 0).all()
+        assert (start_s[of_worker[place > 0]] > 0).all()
+        start_s[of_worker] += 0.002 * place
+        table["start_s"][:] = start_s
+    assert fit(path).between_s == pytest.approx(0.002, rel=1e-6)
+
+
 def test_constant_times_are_a_law_of_their_own(simulated):
     found = fit(simulated("constant:mean=20ms"))
     assert [law.name for law in found.laws] == ["constant"]
