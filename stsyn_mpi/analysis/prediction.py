@@ -11,21 +11,23 @@ from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.analysis.theory.expected_rounds import ExpectedRound, expect_round
 from stsyn_mpi.analysis.theory.round_counts import Expectation
 from stsyn_mpi.analysis.theory.rounds import crowd_of
+from stsyn_mpi.analysis.theory.run_cost import goes_over
 from stsyn_mpi.analysis.theory.run_laws import laws_of
 from stsyn_mpi.analysis.theory.run_messages import Messages, messages_of
-from stsyn_mpi.analysis.theory.run_rounds import Measure, RegularRounds
+from stsyn_mpi.analysis.theory.run_rounds import (
+    Measure,
+    RegularRounds,
+    configured_updates,
+)
 from stsyn_mpi.analysis.theory.scheme_theory import Terms
 from stsyn_mpi.analysis.theory.schemes import UNKNOWN
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
-from stsyn_mpi.schemes import Scheme, parse_scheme
+from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.spec import parse_spec
-from stsyn_mpi.strategies.fednova import FedNova
-from stsyn_mpi.strategies.terms import WaitFor
+from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.buffered import FedBuff
 
-_GO_OVER = ("k-async", "k-batch-async", "async", "fedbuff")
-"""Schemes whose workers go on over the end of a round."""
-_MANY_UPLOADS = ("k-batch-async", "fedbuff")
 _STANDARD_ERRORS = 3.0
 
 
@@ -111,18 +113,16 @@ def _predict(run: Run) -> Prediction:
     if why := UNKNOWN.get(name):
         return Prediction((), "", f"No prediction is made for rounds of {name}: {why}.")
     laws = laws_of(run)
-    go_over = name in _GO_OVER
-    rounds = RegularRounds(
-        run,
-        counts_uploads=kind.waits_for is WaitFor.COUNT,
-        draws_updates=kind is FedNova,
-        go_over=go_over,
-    )
-    messages = messages_of(run, rounds, kind, go_over=go_over)
-    sizes = rounds.wait_for, _target_updates(run, rounds, scheme)
-    terms = Terms(name, scheme, crowd_of(laws.laws), *sizes, messages.cost)
+    go_over = goes_over(kind)
+    rounds = RegularRounds(run, kind, go_over=go_over)
+    messages = messages_of(run, rounds, kind)
+    u = configured_updates(run, rounds, scheme)
+    if u is None:
+        raise InputError("it does not say around which U it draws")
+    crowd = crowd_of(laws.laws)
+    terms = Terms(name, scheme, crowd, rounds.wait_for, u, messages.cost)
     expected = expect_round(terms, messages.after_s, messages.late_from_s)
-    if go_over and (why := _dependence(run, name)):
+    if go_over and (why := _dependence(run, kind)):
         expected = replace(expected, time=None, uploaders=None, note=why)
     words = [laws.words, *rounds.words, messages.words]
     if expected.note:
@@ -133,24 +133,15 @@ def _predict(run: Run) -> Prediction:
     return Prediction(quantities, ". ".join(words) + ".", "")
 
 
-def _dependence(run: Run, name: str) -> str:
+def _dependence(run: Run, kind: type[Strategy]) -> str:
     """Return why cycles that go over the end of a round depend, or nothing."""
     delay = parse_spec(str(run.config.get("delay", "none")), "delay")
     if delay.name == "markov":
         return "not known: spells last for rounds, whenever a worker begins one"
-    if delay.parameters.get("scope") == "per-round" and name in _MANY_UPLOADS:
+    is_per_round = delay.parameters.get("scope") == "per-round"
+    if is_per_round and issubclass(kind, FedBuff):
         return "not known: a worker may upload twice in a round, and draws once"
     return ""
-
-
-def _target_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int:
-    """Return U; a round of FedNova records the largest that it has drawn."""
-    if scheme.kind is not FedNova:
-        return rounds.target_updates
-    u = scheme.target_updates or run.config.get("target_updates")
-    if not isinstance(u, int) or not 1 <= u <= rounds.target_updates:
-        raise InputError("it does not say around which U it draws")
-    return u
 
 
 def _quantities(

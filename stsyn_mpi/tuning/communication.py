@@ -10,10 +10,10 @@ import numpy as np
 from stsyn_mpi.analysis.communication import network_words
 from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost
 from stsyn_mpi.analysis.theory.run_cost import (
-    IN_CYCLES,
     NOTHING_S,
     communication_s,
     communication_times_s,
+    goes_over,
     uneven_words,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
@@ -23,7 +23,6 @@ from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.simulation.network import SHARING, parse_network, parse_rate
 from stsyn_mpi.spec import parse_spec
-from stsyn_mpi.strategies.terms import WaitFor
 
 _UNTOLD = ("k-async",)
 """Schemes with workers that wait for others, and others that go on meanwhile."""
@@ -122,7 +121,7 @@ def _measured(run: Run, n_bytes: int) -> Communication:
             "it, as in --network constant:cost=5ms"
         )
     try:
-        rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
+        rounds = RegularRounds(run, kind)
         cost_s = max(0.0, communication_s(run, rounds, kind))
         half_s = float(np.median(communication_times_s(run, rounds, kind)))
     except InputError as error:
@@ -130,11 +129,11 @@ def _measured(run: Run, n_bytes: int) -> Communication:
             f"{run.path}: what messages cost cannot be measured: {error}: say it, as "
             "in --network constant:cost=5ms"
         ) from error
-    if n_bytes and name not in IN_CYCLES:
+    if n_bytes and not goes_over(kind):
         link = _serial(run, rounds, cost_s, n_bytes)
         if link is not None:
             return link
-    beside = "an upload" if name in IN_CYCLES else "a round"
+    beside = "an upload" if goes_over(kind) else "a round"
     uneven = uneven_words(cost_s, half_s, f"--network {_constant(half_s)}")
     words = (
         f"Communication takes {time_words(cost_s)} beside the updates of {beside}, as "

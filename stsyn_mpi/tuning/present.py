@@ -59,7 +59,7 @@ def present_of(run: Run, own: TrainConfig, common: SimulateConfig) -> Present:
         adapted, and is too short to have a K and U.
     """
     is_adapted = own.adapt != ADAPT_OFF
-    rounds = _rounds(run) if is_adapted else None
+    rounds = _rounds(run, own) if is_adapted else None
     try:
         candidate = _candidate(own, run.n_workers, rounds)
     except InputError as error:
@@ -75,9 +75,9 @@ def present_of(run: Run, own: TrainConfig, common: SimulateConfig) -> Present:
     return Present(candidate, words, _round_s(run))
 
 
-def _rounds(run: Run) -> RegularRounds:
+def _rounds(run: Run, own: TrainConfig) -> RegularRounds:
     try:
-        return RegularRounds(run)
+        return RegularRounds(run, parse_scheme(own.strategy).kind)
     except InputError as error:
         raise InputError(f"{run.path}: {error}") from error
 

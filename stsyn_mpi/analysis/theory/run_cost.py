@@ -11,12 +11,11 @@ from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 from stsyn_mpi.strategies.base import Strategy
-from stsyn_mpi.strategies.fednova import FedNova
+from stsyn_mpi.strategies.fixed import UploadsAtAnyAge
 from stsyn_mpi.strategies.terms import WaitFor
 
-IN_CYCLES = ("async", "fedbuff", "k-batch-async")
-"""Schemes whose workers never wait for others: communication is part of their cycle."""
-_K_ASYNC = "k-async"
+_WAITS_FOR_K = "k-async"
+"""The scheme whose workers go on over the end of a round, but wait for it."""
 NOTHING_S = 1e-9
 """No clock tells shorter times apart."""
 _UNEVEN = 1.5
@@ -58,15 +57,15 @@ def communication_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> fl
         If no round has all its times.
     """
     known = communication_times_s(run, rounds, kind)
-    return float(np.median(known) if _is_cycle(kind) else known.mean())
+    return float(np.median(known) if goes_over(kind) else known.mean())
 
 
 def communication_times_s(
     run: Run, rounds: RegularRounds, kind: type[Strategy]
 ) -> np.ndarray:
     """Return the times that `communication_s` sums up, s (n,), n not 0."""
-    if _is_cycle(kind):
-        seconds = _idle_s(run, rounds, only_last=kind.name == _K_ASYNC)
+    if goes_over(kind):
+        seconds = _idle_s(run, rounds, only_last=kind.name == _WAITS_FOR_K)
     else:
         seconds = _beside_computing_s(run, rounds, kind)
     known = seconds[np.isfinite(seconds)]
@@ -98,8 +97,9 @@ def uneven_words(cost_s: float, half_s: float, remedy: str) -> str:
     )
 
 
-def _is_cycle(kind: type[Strategy]) -> bool:
-    return kind.name in (*IN_CYCLES, _K_ASYNC)
+def goes_over(kind: type[Strategy]) -> bool:
+    """Return whether workers of a scheme go on over the end of a round."""
+    return issubclass(kind, UploadsAtAnyAge)
 
 
 def measured_words(
@@ -114,9 +114,8 @@ def measured_words(
     target_updates : int
         U.
     """
-    chosen = _rounds_of_any_u(run, rounds) if kind is FedNova else rounds.regular
-    time_s = float(np.diff(run["wall_s"], prepend=0.0)[chosen].mean())
-    done = float(run["updates_done"][chosen].mean()) / run.n_workers
+    time_s = float(np.diff(run["wall_s"], prepend=0.0)[rounds.regular].mean())
+    done = float(run["updates_done"][rounds.regular].mean()) / run.n_workers
     if not (0 < time_s < np.inf):
         return ""
     sizes = f"K={rounds.wait_for}, U={target_updates}"
@@ -125,18 +124,6 @@ def measured_words(
         f"The run itself ({kind.name}, {often}{sizes}): rounds of "
         f"{time_words(time_s)}, {done:.3g} updates of a worker."
     )
-
-
-def _rounds_of_any_u(run: Run, rounds: RegularRounds) -> np.ndarray:
-    """Return the rounds of one K in which nobody hung or was lost, bool (n_rounds,).
-
-    A round of FedNova records the largest U that it drew: rounds with the most common
-    one are longer than others.
-    """
-    chosen = (run["n_hung"] <= 0) & (run["n_lost"] <= 0)
-    chosen &= run["wait_for"] == rounds.wait_for
-    chosen[: run.clock == "wall"] = False
-    return np.asarray(chosen)
 
 
 def _idle_s(run: Run, rounds: RegularRounds, *, only_last: bool) -> np.ndarray:
@@ -182,7 +169,6 @@ def _kth_gradient_s(run: Run, rounds: RegularRounds) -> np.ndarray:
     """Return when the K-th update of all workers ended, s (n_rounds,), NaN if never."""
     updates, found = update_times(run), np.full(run.n_rounds, np.nan)
     known = updates.is_completed & (updates.round >= 0)
-    known &= updates.round < run.n_rounds
     at = updates.round[known]
     ends_s = (updates.start_s + updates.seconds("together"))[known]
     ends_s = ends_s[np.lexsort((ends_s, at))]

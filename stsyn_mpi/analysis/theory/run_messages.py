@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.theory.communication_cost import FREE, CommunicationCost
-from stsyn_mpi.analysis.theory.run_cost import communication_s, kth_ready_s
+from stsyn_mpi.analysis.theory.run_cost import communication_s, goes_over, kth_ready_s
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.theory.scheme_theory import UPLOADS_AT_ONCE
 from stsyn_mpi.runfile.reader import Run
@@ -52,17 +52,13 @@ class Messages:
     late_from_s: float | None = None
 
 
-def messages_of(
-    run: Run, rounds: RegularRounds, kind: type[Strategy], *, go_over: bool
-) -> Messages:
+def messages_of(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> Messages:
     """Return what messages did: the network of a simulated run, else as measured.
 
     Parameters
     ----------
     run, rounds, kind
         The run, the rounds that count, and its scheme.
-    go_over : bool
-        Whether workers go on over the end of a round.
 
     Raises
     ------
@@ -70,7 +66,7 @@ def messages_of(
         If the network is none, or what was measured is not enough.
     """
     if run.clock == "wall":
-        return _measured(run, rounds, kind, go_over=go_over)
+        return _measured(run, rounds, kind)
     text = str(run.config.get("network", "free"))
     network = parse_network(text)
     if network.is_free:
@@ -124,9 +120,7 @@ def _simulated_cost(
     return CommunicationCost(down_s + up_s)
 
 
-def _measured(
-    run: Run, rounds: RegularRounds, kind: type[Strategy], *, go_over: bool
-) -> Messages:
+def _measured(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> Messages:
     """Compare the root's clock and the workers' with when the K-th was ready.
 
     That time is on the clocks of the workers, since each had the model. The root hears
@@ -135,7 +129,7 @@ def _measured(
     """
     cost_s = max(0.0, communication_s(run, rounds, kind))
     cost, most = CommunicationCost(cost_s), f"{_OF_MACHINES:.0%} are tolerated"
-    if go_over:
+    if goes_over(kind):
         words = f"A worker's cycle has {_ms(cost_s)} of messages, as measured: {most}"
         return Messages(0.0, 0.0, cost, False, _OF_MACHINES, words)
     kth_s = np.full(run.n_rounds, np.nan)

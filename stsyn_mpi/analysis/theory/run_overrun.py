@@ -37,8 +37,8 @@ def overrun_words(run: Run, laws: Sequence[UpdateLaw]) -> str:
     if kind is not STSyn:
         return ""
     try:
-        rounds = RegularRounds(run)
-        after_s = messages_of(run, rounds, kind, go_over=False).after_s
+        rounds = RegularRounds(run, kind)
+        after_s = messages_of(run, rounds, kind).after_s
         done = rounds.measure("updates_done").mean / run.n_workers
     except InputError:
         return ""

@@ -24,14 +24,13 @@ from stsyn_mpi.analysis.theory.run_cost import (
     measured_words,
     uneven_words,
 )
-from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
+from stsyn_mpi.analysis.theory.run_rounds import RegularRounds, configured_updates
 from stsyn_mpi.analysis.theory.run_warnings import Predicted, run_warnings
 from stsyn_mpi.analysis.words import time_words
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run, open_run
-from stsyn_mpi.schemes import Scheme, parse_scheme
+from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.strategies.base import Strategy
-from stsyn_mpi.strategies.fednova import FedNova
 from stsyn_mpi.strategies.terms import WaitFor
 
 _OF_RUN = (
@@ -126,11 +125,11 @@ def _measured(
         fit = fit_run(run)
         scheme = parse_scheme(str(run.config.get("strategy", "")))
         kind = scheme.kind
-        rounds = RegularRounds(run, counts_uploads=kind.waits_for is WaitFor.COUNT)
+        rounds = RegularRounds(run, kind)
         cost = comm if comm is not None else measured_cost(run, rounds, kind)
     except InputError as error:
         raise _NoPredictionError(str(error)) from error
-    u = _target_updates(run, rounds, scheme)
+    u = configured_updates(run, rounds, scheme) or rounds.target_updates
     own, notes = {"target_updates": u}, [fit.words]
     if kind.waits_for in (WaitFor.FASTEST, WaitFor.ALL):
         own["wait_for"] = rounds.wait_for
@@ -157,13 +156,3 @@ def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
         f"Communication takes {time_words(cost_s)} a round, as measured over "
         f"{int(rounds.regular.sum()):,} rounds{words}."
     )
-
-
-def _target_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int:
-    """Return U; a round of FedNova records the largest that it has drawn."""
-    if scheme.kind is not FedNova:
-        return rounds.target_updates
-    u = scheme.target_updates or run.config.get("target_updates")
-    if isinstance(u, int) and 1 <= u <= rounds.target_updates:
-        return u
-    return rounds.target_updates

@@ -11,8 +11,12 @@ import numpy as np
 
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
+from stsyn_mpi.schemes import Scheme
 from stsyn_mpi.simulation.markov import SLOW_ROUNDS, SLOW_SHARE
 from stsyn_mpi.spec import parse_spec
+from stsyn_mpi.strategies.base import Strategy
+from stsyn_mpi.strategies.fednova import FedNova
+from stsyn_mpi.strategies.terms import WaitFor
 
 _FEWEST_ROUNDS = 2
 _MOST_UPDATES = 10_000
@@ -31,16 +35,16 @@ class Measure:
 class RegularRounds:
     """The rounds with the most common K and U, and nobody hung or lost.
 
-    On a real machine the first is left out: it pays for first touches.
+    On a real machine the first is left out: it pays for first touches. Where U is drawn
+    anew in each round it may differ: a round records the largest that was drawn, and
+    rounds with the most common one are longer than others.
 
     Parameters
     ----------
     run : Run
         An open run.
-    counts_uploads : bool
-        Whether K counts uploads or gradients, so that it may exceed M.
-    draws_updates : bool
-        Whether U is drawn anew in each round: then it may differ.
+    kind : type of Strategy
+        Its scheme: K may exceed M where it counts uploads or gradients.
     go_over : bool
         Whether workers go on over the end of a round. Then those are left out in
         which they still keep step, until there are two uploads for each.
@@ -61,14 +65,10 @@ class RegularRounds:
     """
 
     def __init__(
-        self,
-        run: Run,
-        *,
-        counts_uploads: bool = False,
-        draws_updates: bool = False,
-        go_over: bool = False,
+        self, run: Run, kind: type[Strategy], *, go_over: bool = False
     ) -> None:
         k, u = run["wait_for"], run["target_updates"]
+        counts_uploads = kind.waits_for is WaitFor.COUNT
         regular = (run["n_hung"] <= 0) & (run["n_lost"] <= 0)
         regular &= (k >= 1) & (u >= 1) & (counts_uploads | (k <= run.n_workers))
         regular[: run.clock == "wall"] = False
@@ -80,7 +80,8 @@ class RegularRounds:
         self.wait_for, self.target_updates = map(int, pairs[:, np.argmax(counts)])
         if self.target_updates > _MOST_UPDATES:
             raise InputError(f"U is above {_MOST_UPDATES:,}")
-        regular &= (k == self.wait_for) & (draws_updates | (u == self.target_updates))
+        regular &= k == self.wait_for
+        regular &= (kind is FedNova) | (u == self.target_updates)
         if go_over:
             regular[: math.ceil(_UPLOADS_TO_PART * run.n_workers / self.wait_for)] = 0
         if regular.sum() < _FEWEST_ROUNDS:
@@ -117,6 +118,19 @@ class RegularRounds:
             raise InputError(f"it has recorded no {column}")
         error = float(values.std(ddof=1)) / math.sqrt(n)
         return Measure(float(values.mean()), error * self._correlation, n)
+
+
+def configured_updates(run: Run, rounds: RegularRounds, scheme: Scheme) -> int | None:
+    """Return U of the rounds of a run; of FedNova the one around which it draws.
+
+    None where the file does not say that one.
+    """
+    if scheme.kind is not FedNova:
+        return rounds.target_updates
+    u = scheme.target_updates or run.config.get("target_updates")
+    # A round records the largest that it has drawn.
+    is_sound = isinstance(u, int) and 1 <= u <= rounds.target_updates
+    return u if is_sound else None
 
 
 def _words(run: Run, regular: np.ndarray) -> list[str]:
