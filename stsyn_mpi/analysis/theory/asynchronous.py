@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from stsyn_mpi.analysis.theory.drawn_cycles import draw_cycles
+from stsyn_mpi.analysis.theory.drawn_cycles import DrawnRounds, draw_cycles
 from stsyn_mpi.analysis.theory.order_statistics import Crowd
 from stsyn_mpi.analysis.theory.rounds import Round
 from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory, Terms
@@ -58,12 +58,19 @@ def _cycles(terms: Terms, group: np.ndarray, rng: np.random.Generator) -> np.nda
     return cycles
 
 
-def never_waits(terms: Terms) -> SchemeTheory:
+def never_waits(terms: Terms, drawn: DrawnRounds | None = None) -> SchemeTheory:
     """Return the theory of schemes in which nobody ever waits.
 
     Worker m uploads every U mean_m + C seconds in the long run (renewal theorem).
     Where uploads are a Poisson process, each is of a worker with its share of the rate.
     Else rounds are drawn for what goes beyond the mean of their times.
+
+    Parameters
+    ----------
+    terms : Terms
+        The scheme, the workers, and what communication costs.
+    drawn : DrawnRounds or None
+        Such rounds, where they have been drawn already.
     """
     k, n, u = terms.wait_for, terms.crowd.n_workers, terms.target_updates
     crowd, cost, name = terms.crowd, terms.cost, terms.strategy
@@ -74,7 +81,7 @@ def never_waits(terms: Terms) -> SchemeTheory:
         share = crowd.average(lambda law: 1 - (1 - 1 / (law.mean * rate)) ** k)
         sd = math.sqrt(k) / rate
         return SchemeTheory(name, k / rate, sd, k * u / n, n * share, u * rate)
-    drawn = draw_cycles(crowd, k, u, cost.mean_s)
+    drawn = drawn or draw_cycles(crowd, k, u, cost.mean_s)
     if drawn is None:
         one = 1.0 if k == 1 else None
         return SchemeTheory(name, k / rate, None, k * u / n, one, u * rate)

@@ -140,12 +140,14 @@ def _k_async(terms: Terms, after_s: float) -> ExpectedRound:
 
 
 def _never_waits(terms: Terms, after_s: float) -> ExpectedRound:
-    k, u, theory = terms.wait_for, terms.target_updates, never_waits(terms)
+    k, u = terms.wait_for, terms.target_updates
+    drawn = draw_cycles(terms.crowd, k, u, terms.cost.mean_s) if k > 1 else None
+    theory = never_waits(terms, drawn)
     # An upload brings its updates with it.
     updates, uploaders = Expectation(float(k * u), 0.0), None
     if k == 1:
         uploaders = Expectation(1.0, 0.0)
-    elif drawn := draw_cycles(terms.crowd, k, u, terms.cost.mean_s):
+    elif drawn:
         mean = theory.n_uploaders or drawn.uploaders
         uploaders = Expectation(mean, drawn.uploaders_sd)
     time, sd = _time(theory), _lasting_sd_s(terms)
