@@ -7,10 +7,8 @@ import math
 import numpy as np
 
 from stsyn_mpi.analysis.theory.drawn_cycles import DrawnRounds, draw_cycles
-from stsyn_mpi.analysis.theory.order_statistics import Crowd
 from stsyn_mpi.analysis.theory.rounds import Round
 from stsyn_mpi.analysis.theory.scheme_theory import SchemeTheory, Terms
-from stsyn_mpi.analysis.theory.update_laws import GammaLaw
 
 _DRAWN_ROUNDS = 6_000
 _DRAWN_UPDATES = 4_000_000
@@ -22,7 +20,7 @@ def k_async(terms: Terms) -> SchemeTheory:
     """Return the theory of ``k-async``: only who uploaded restarts."""
     k, n, cost = terms.wait_for, terms.crowd.n_workers, terms.cost
     counts = (k / n, float(k), float(k))
-    if _is_exponential(terms.crowd) and cost.is_free:
+    if terms.crowd.is_exponential and cost.is_free:
         it = Round(terms.crowd, k, 1, goes_on=False)
         return terms.theory((it.time_s, it.time_sd_s), counts)
     if cost.upload_s:
@@ -77,7 +75,7 @@ def never_waits(terms: Terms, drawn: DrawnRounds | None = None) -> SchemeTheory:
     if cost.upload_s:
         return terms.unknown(_QUEUE)
     rate = upload_rate(terms)
-    if _is_exponential(crowd) and u == 1 and cost.is_free:
+    if crowd.is_exponential and u == 1 and cost.is_free:
         share = crowd.average(lambda law: 1 - (1 - 1 / (law.mean * rate)) ** k)
         sd = math.sqrt(k) / rate
         return SchemeTheory(name, k / rate, sd, k * u / n, n * share, u * rate)
@@ -95,7 +93,3 @@ def upload_rate(terms: Terms) -> float:
     u, cost_s = terms.target_updates, terms.cost.mean_s
     rate = terms.crowd.average(lambda law: 1 / (u * law.mean + cost_s))
     return terms.crowd.n_workers * rate
-
-
-def _is_exponential(crowd: Crowd) -> bool:
-    return all(isinstance(law, GammaLaw) and law.is_exponential for law in crowd.laws)

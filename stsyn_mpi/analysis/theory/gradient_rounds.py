@@ -15,7 +15,7 @@ from stsyn_mpi.analysis.theory.order_statistics import (
 )
 from stsyn_mpi.analysis.theory.panels import distinct
 from stsyn_mpi.analysis.theory.poisson_binomial import multiply
-from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
+from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 
 _ACCURACY = 1e-12
 
@@ -122,13 +122,8 @@ class GradientRound:
     def __init__(self, crowd: Crowd, n_updates: int) -> None:
         self.crowd, self.wait_for = crowd, n_updates
         self._known: dict[tuple[int, int], KthUpdate] = {}
-        laws = crowd.laws
-        self._rates = [
-            1 / law.mean
-            for law in laws
-            if isinstance(law, GammaLaw) and law.is_exponential
-        ]
-        self._is_poisson = len(self._rates) == len(laws)
+        self._rates = [1 / law.mean for law in crowd.laws]
+        self._is_poisson = crowd.is_exponential
 
     @cached_property
     def tau(self) -> KthUpdate:
@@ -159,7 +154,7 @@ class GradientRound:
         Worker m completes its n-th by then if the others have by S_n at most K - n
         before it: P(N_m >= n) = E F_n(tau'), tau' their (K - n + 1)-th update.
         """
-        if not any(len(law.atoms(1)) for law in self.crowd.laws):
+        if not self.crowd.has_ties:
             return float(self.wait_for)
         counts = self.crowd.counts
         return math.fsum(c * self._used_of(g) for g, c in enumerate(counts))

@@ -61,6 +61,16 @@ class Crowd:
         is_whole = all(count == int(count) for count in self.counts)
         return error if is_whole else max(error, _OF_INVERSION)
 
+    @property
+    def is_exponential(self) -> bool:
+        """Whether the updates of every worker are those of a Poisson process."""
+        return all(law.is_exponential for law in self.laws)
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether updates of several workers may end at the same instant."""
+        return any(len(law.atoms(1)) for law in self.laws)
+
     def without(self, group: int, n: int = 1) -> Crowd:
         """Return the crowd without ``n`` workers of a group."""
         counts = [c - n * (g == group) for g, c in enumerate(self.counts)]

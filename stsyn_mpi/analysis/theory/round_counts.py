@@ -11,13 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stsyn_mpi.analysis.theory.drawn_counts import DrawnCounts, draw_counts
 from stsyn_mpi.analysis.theory.gradient_rounds import GradientRound, KthUpdate
 from stsyn_mpi.analysis.theory.order_statistics import Crowd, Moment
-from stsyn_mpi.analysis.theory.rounds import Round, kth_arrival
-from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
+from stsyn_mpi.analysis.theory.rounds import Round, completed_by, kth_arrival
+from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 
 _ROUNDING = 1e-11
 _OF_GROWTH = 0.3
@@ -74,8 +72,7 @@ def _uploaders_of_round(
     E (1 - F_1(tau*))^2, tau* the K-th smallest time of the other M - 2.
     """
     k, u, crowd = it.wait_for, it.target_updates, it.crowd
-    has_ties = any(len(law.atoms(1)) for law in crowd.laws)
-    if not it.goes_on or (u == 1 and not after_s and not has_ties):
+    if not it.goes_on or (u == 1 and not after_s and not crowd.has_ties):
         return Expectation(float(k), 0.0)
     shares = it.of_groups(lambda group: it.share_with(1, group, after_s))
     absent = [1 - share for share in shares]
@@ -100,8 +97,7 @@ def counts_of_gradients(
     """
     crowd = it.crowd
     more = _growth(crowd, it.tau, after_s) if after_s else 0.0
-    has_ties = any(len(law.atoms(1)) for law in crowd.laws)
-    sd = None if has_ties else math.sqrt(more)
+    sd = None if crowd.has_ties else math.sqrt(more)
     updates = Expectation(it.n_used + more, sd, more * _slack(crowd))
     absent = [1 - it.share_with(1, g, after_s) for g in range(len(crowd.laws))]
     both = None
@@ -116,7 +112,7 @@ def _both_absent(crowd: Crowd, others: Moment, after_s: float) -> float:
     if crowd.n_workers == 2:
         return 0.0
     (law,) = crowd.laws
-    return others.expect(lambda t: (1 - _arrived(law, 1, t + after_s)) ** 2)
+    return others.expect(lambda t: (1 - completed_by(law, 1, t + after_s)) ** 2)
 
 
 def _uploaders(
@@ -142,23 +138,15 @@ def _updates_after(it: Round, after_s: float) -> float:
 
 def _slack(crowd: Crowd) -> float:
     """Return by what share updates after tau may differ from `_growth`."""
-    laws = crowd.laws
-    is_exact = all(isinstance(law, GammaLaw) and law.is_exponential for law in laws)
-    return 0.0 if is_exact else _OF_GROWTH
+    return 0.0 if crowd.is_exponential else _OF_GROWTH
 
 
 def _growth(crowd: Crowd, tau: Moment, after_s: float) -> float:
     def growth(law: UpdateLaw) -> float:
-        if isinstance(law, GammaLaw) and law.is_exponential:
+        if law.is_exponential:
             return after_s / law.mean
         more = tau.expect(lambda t: law.expected(t + after_s) - law.expected(t))
         # Of draws close to zero, one a round, there is no such function.
         return more if math.isfinite(more) else after_s / law.mean
 
     return max(0.0, crowd.n_workers * crowd.average(growth))
-
-
-def _arrived(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:
-    """Return F_n(t), also of the infinite future."""
-    is_finite = np.isfinite(t)
-    return np.where(is_finite, law.completed(n, np.where(is_finite, t, 0.0)), 1.0)

@@ -40,7 +40,7 @@ import numpy as np
 
 from stsyn_mpi.analysis.theory.order_statistics import Arrival, Crowd, representative
 from stsyn_mpi.analysis.theory.quadrature import few_kinds, interpolation, line_of
-from stsyn_mpi.analysis.theory.update_laws import GammaLaw, UpdateLaw
+from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 
 _MOST_LAWS, _ALIKE = 200, 0.01
 _FEW = 12
@@ -163,7 +163,7 @@ class Round:
             return 0.0
         wait_for = self.wait_for if n <= self.target_updates else self.wait_for - 1
         others = self._of_others(group, wait_for)
-        return others.expect(lambda t: _completed(law, n, t + after_s))
+        return others.expect(lambda t: completed_by(law, n, t + after_s))
 
     def of_groups(self, of: Callable[[int], float]) -> tuple[float, ...]:
         """Return what ``of`` says of each group.
@@ -199,7 +199,7 @@ class Round:
 
     def _updates_of(self, group: int) -> float:
         law = self.crowd.laws[group]
-        if self.goes_on and isinstance(law, GammaLaw) and law.is_exponential:
+        if self.goes_on and law.is_exponential:
             return self.time_s / law.mean
         some = self.first_updates(group)
         if not self.goes_on or self.wait_for == 1:
@@ -231,7 +231,7 @@ class Round:
         return math.fsum(count * value for count, value in counts)
 
 
-def _completed(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:
+def completed_by(law: UpdateLaw, n: int, t: np.ndarray) -> np.ndarray:
     """Return F_n(t), also of the infinite future."""
     return _by_then(lambda t: law.completed(n, t), 1.0, t)
 

@@ -39,6 +39,11 @@ class UpdateLaw(ABC):
     mean: float
     accuracy: float = 1e-15
 
+    @property
+    def is_exponential(self) -> bool:
+        """Whether updates are the events of a Poisson process."""
+        return False
+
     @abstractmethod
     def completed(self, n: int, t: np.ndarray) -> np.ndarray:
         """Return F_n(t), the probability that n >= 1 updates take at most ``t`` s."""
@@ -121,7 +126,7 @@ class GammaLaw(UpdateLaw):
 
     @property
     def is_exponential(self) -> bool:
-        """Whether updates are the events of a Poisson process."""
+        """Whether shape and constant are those of an exponential law."""
         return self.shape == 1.0 and self.shift == 0.0
 
     def completed(self, n: int, t: np.ndarray) -> np.ndarray:
