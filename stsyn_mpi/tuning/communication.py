@@ -11,10 +11,8 @@ from stsyn_mpi.analysis.communication import network_words
 from stsyn_mpi.analysis.theory.communication_cost import CommunicationCost
 from stsyn_mpi.analysis.theory.run_cost import (
     NOTHING_S,
-    communication_s,
-    communication_times_s,
     goes_over,
-    uneven_words,
+    measured_cost,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import printable, time_words
@@ -122,19 +120,19 @@ def _measured(run: Run, n_bytes: int) -> Communication:
         )
     try:
         rounds = RegularRounds(run, kind)
-        cost_s = max(0.0, communication_s(run, rounds, kind))
-        half_s = float(np.median(communication_times_s(run, rounds, kind)))
+        measured = measured_cost(run, rounds, kind)
     except InputError as error:
         raise InputError(
             f"{run.path}: what messages cost cannot be measured: {error}: say it, as "
             "in --network constant:cost=5ms"
         ) from error
+    cost_s = max(0.0, measured.cost_s)
     if n_bytes and not goes_over(kind):
         link = _serial(run, rounds, cost_s, n_bytes)
         if link is not None:
             return link
     beside = "an upload" if goes_over(kind) else "a round"
-    uneven = uneven_words(cost_s, half_s, f"--network {_constant(half_s)}")
+    uneven = measured.uneven_words(f"--network {_constant(measured.half_s)}")
     words = (
         f"Communication takes {time_words(cost_s)} beside the updates of {beside}, as "
         f"measured over {int(rounds.regular.sum()):,} rounds{uneven}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from stsyn_mpi.analysis.fitting.fitted_law import duration_text
 from stsyn_mpi.analysis.fitting.update_times import update_times
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.words import time_words
@@ -21,30 +22,52 @@ NOTHING_S = 1e-9
 _UNEVEN = 1.5
 
 
-def measured_cost(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
-    """Return `communication_s` as ``--comm`` takes it.
+@dataclass(frozen=True)
+class MeasuredCost:
+    """What communication adds to a round, as measured.
 
-    Raises
-    ------
-    InputError
-        If no round has all its times.
+    Attributes
+    ----------
+    cost_s, half_s : float
+        That, and what half of the times it is made of do not exceed, s.
     """
-    try:
-        cost_s = communication_s(run, rounds, kind)
-    except InputError as error:
-        raise InputError(f"{error}: give --comm") from error
-    return duration_text(cost_s) if cost_s > NOTHING_S else "0"
+
+    cost_s: float
+    half_s: float
+
+    def uneven_words(self, remedy: str) -> str:
+        """Return words on a mean that few rounds make, as one in which a worker hung.
+
+        Parameters
+        ----------
+        remedy : str
+            How to say the median.
+
+        Returns
+        -------
+        str
+            The end of a sentence that begins with the mean; empty where the two are
+            alike.
+        """
+        if self.cost_s <= _UNEVEN * max(self.half_s, NOTHING_S):
+            return ""
+        return (
+            f", half of which took no more than {time_words(self.half_s)}: if what the "
+            f"others took longer will not come again, say {remedy}"
+        )
 
 
-def communication_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> float:
-    """Return what communication adds to a round, s.
+def measured_cost(
+    run: Run, rounds: RegularRounds, kind: type[Strategy]
+) -> MeasuredCost:
+    """Return what communication adds to a round.
 
     The mean time of a round, less that in which the K-th worker had its U updates, on
     its own clock since it had the model; where K counts gradients, less that in which
     the K-th was done. Where there is none, less the time to the K-th arrival. Where
-    workers go on from round to round, the median time
-    from a worker's answer to its first update on the next model; in ``k-async``, of
-    the last to answer: all others wait for it.
+    workers go on from round to round, the median time from a worker's answer to its
+    first update on the next model; in ``k-async``, of the last to answer: all others
+    wait for it.
 
     Parameters
     ----------
@@ -56,14 +79,6 @@ def communication_s(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> fl
     InputError
         If no round has all its times.
     """
-    known = communication_times_s(run, rounds, kind)
-    return float(np.median(known) if goes_over(kind) else known.mean())
-
-
-def communication_times_s(
-    run: Run, rounds: RegularRounds, kind: type[Strategy]
-) -> np.ndarray:
-    """Return the times that `communication_s` sums up, s (n,), n not 0."""
     if goes_over(kind):
         seconds = _idle_s(run, rounds, only_last=kind.name == _WAITS_FOR_K)
     else:
@@ -71,30 +86,8 @@ def communication_times_s(
     known = seconds[np.isfinite(seconds)]
     if not len(known):
         raise InputError("it has no round with all its times")
-    return np.asarray(known)
-
-
-def uneven_words(cost_s: float, half_s: float, remedy: str) -> str:
-    """Return words on a mean that few rounds make, as one in which a worker hung.
-
-    Parameters
-    ----------
-    cost_s, half_s : float
-        Mean and median of what communication took, s.
-    remedy : str
-        How to say the median.
-
-    Returns
-    -------
-    str
-        The end of a sentence that begins with the mean; empty where the two are alike.
-    """
-    if cost_s <= _UNEVEN * max(half_s, NOTHING_S):
-        return ""
-    return (
-        f", half of which took no more than {time_words(half_s)}: if what the others "
-        f"took longer will not come again, say {remedy}"
-    )
+    half_s = float(np.median(known))
+    return MeasuredCost(half_s if goes_over(kind) else float(known.mean()), half_s)
 
 
 def goes_over(kind: type[Strategy]) -> bool:

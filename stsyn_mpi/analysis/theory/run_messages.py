@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stsyn_mpi.analysis.theory.communication_cost import FREE, CommunicationCost
-from stsyn_mpi.analysis.theory.run_cost import communication_s, goes_over, kth_ready_s
+from stsyn_mpi.analysis.theory.run_cost import goes_over, kth_ready_s, measured_cost
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds
 from stsyn_mpi.analysis.theory.scheme_theory import UPLOADS_AT_ONCE
 from stsyn_mpi.runfile.reader import Run
@@ -127,7 +127,7 @@ def _measured(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> Messages
     of the K-th later, for the model and the report were on their way; and workers are
     halted later, where what they cancelled ends.
     """
-    cost_s = max(0.0, communication_s(run, rounds, kind))
+    cost_s = max(0.0, measured_cost(run, rounds, kind).cost_s)
     cost, most = CommunicationCost(cost_s), f"{_OF_MACHINES:.0%} are tolerated"
     if goes_over(kind):
         words = f"A worker's cycle has {_ms(cost_s)} of messages, as measured: {most}"

@@ -18,11 +18,8 @@ from stsyn_mpi.analysis.theory.request import (
 )
 from stsyn_mpi.analysis.theory.run_cost import (
     NOTHING_S,
-    communication_s,
-    communication_times_s,
     measured_cost,
     measured_words,
-    uneven_words,
 )
 from stsyn_mpi.analysis.theory.run_rounds import RegularRounds, configured_updates
 from stsyn_mpi.analysis.theory.run_warnings import Predicted, run_warnings
@@ -126,7 +123,9 @@ def _measured(
         scheme = parse_scheme(str(run.config.get("strategy", "")))
         kind = scheme.kind
         rounds = RegularRounds(run, kind)
-        cost = comm if comm is not None else measured_cost(run, rounds, kind)
+        uneven = ""
+        if comm is None:
+            comm, uneven = _measured_comm(run, rounds, kind)
     except InputError as error:
         raise _NoPredictionError(str(error)) from error
     u = configured_updates(run, rounds, scheme) or rounds.target_updates
@@ -140,19 +139,25 @@ def _measured(
             f"Between updates {time_words(fit.between_s)} pass, as measured: that is "
             "the work beside the delay."
         )
-    if comm is None:
-        notes.append(_uneven_note(run, rounds, kind))
-    notes.append(measured_words(run, rounds, kind, u))
-    return fit, own, cost, tuple(filter(None, notes))
+    notes += [uneven, measured_words(run, rounds, kind, u)]
+    return fit, own, comm, tuple(filter(None, notes))
 
 
-def _uneven_note(run: Run, rounds: RegularRounds, kind: type[Strategy]) -> str:
-    """Return a sentence on communication that few rounds make; empty if none do."""
-    times_s = communication_times_s(run, rounds, kind)
-    cost_s, half_s = communication_s(run, rounds, kind), float(np.median(times_s))
-    remedy = f"--comm {duration_text(half_s) if half_s > NOTHING_S else 0}"
-    words = uneven_words(cost_s, half_s, remedy)
-    return words and (
-        f"Communication takes {time_words(cost_s)} a round, as measured over "
+def _measured_comm(
+    run: Run, rounds: RegularRounds, kind: type[Strategy]
+) -> tuple[str, str]:
+    """Return what communication costs, and a sentence if few rounds make that."""
+    try:
+        measured = measured_cost(run, rounds, kind)
+    except InputError as error:
+        raise InputError(f"{error}: give --comm") from error
+    words = measured.uneven_words(f"--comm {_comm(measured.half_s)}")
+    note = words and (
+        f"Communication takes {time_words(measured.cost_s)} a round, as measured over "
         f"{int(rounds.regular.sum()):,} rounds{words}."
     )
+    return _comm(measured.cost_s), note
+
+
+def _comm(seconds: float) -> str:
+    return duration_text(seconds) if seconds > NOTHING_S else "0"
