@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby
 
 import numpy as np
@@ -100,7 +100,7 @@ class RunFit:
         is_there = self.laws[-1].name == EMPIRICAL
         return is_there and takes_measured(self.best, self.cut_share)
 
-    @property
+    @cached_property
     def update_laws(self) -> Sequence[UpdateLaw]:
         """The law of each worker's updates for the theory, with the time between them.
 

@@ -42,6 +42,8 @@ def overrun_words(run: Run, laws: Sequence[UpdateLaw]) -> str:
         done = rounds.measure("updates_done").mean / run.n_workers
     except InputError:
         return ""
+    if not after_s:
+        return ""
     k, u = rounds.wait_for, rounds.target_updates
     predicted = predict_scheme(kind.name, laws, k, u).mean_updates
     mean_s = sum(law.mean for law in laws) / len(laws)
