@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.settings import is_timing_only
 from stsyn_mpi.caveats import bias_words, has_factors
@@ -10,7 +9,7 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
 
 
-def bias_warning(run: Run, speeds: ViolationTest | None = None) -> str | None:
+def bias_warning(run: Run) -> str | None:
     """Return a warning where speed differences and data of one's own come together.
 
     Speed differences are those configured (``factors`` of the delay), or else those
@@ -21,8 +20,6 @@ def bias_warning(run: Run, speeds: ViolationTest | None = None) -> str | None:
     ----------
     run : Run
         An open run.
-    speeds : ViolationTest or None
-        The test ``speeds`` of `find_violations`, if that is known already.
 
     Returns
     -------
@@ -36,7 +33,7 @@ def bias_warning(run: Run, speeds: ViolationTest | None = None) -> str | None:
         # What needs no look at the updates comes first.
         if _words(run, "workers of different speed") is None:
             return None
-        who = _who_differs(run, speeds)
+        who = _who_differs(run)
         return None if who is None else _words(run, who)
     except InputError:
         return None
@@ -51,10 +48,10 @@ def _words(run: Run, who: str) -> str | None:
     )
 
 
-def _who_differs(run: Run, speeds: ViolationTest | None) -> str | None:
+def _who_differs(run: Run) -> str | None:
     if has_factors(str(run.config.get("delay", "none")), None):
         return "workers of different speed (factors of the delay)"
-    speeds = speeds or find_violations(run).of("speeds")
+    speeds = find_violations(run).of("speeds")
     if not speeds.is_violated:
         return None
     return f"workers that were measured to differ in speed by {speeds.effect:.2g}x"

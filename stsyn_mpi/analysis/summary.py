@@ -115,7 +115,6 @@ def summarise(run: Run) -> RunSummary:
     accuracy, wall = run["test_accuracy"], run["wall_s"]
     evaluated = np.flatnonzero(np.isfinite(accuracy))
     last = int(evaluated[-1]) if len(evaluated) else None
-    violations = find_violations(run)
     return RunSummary(
         path=str(run.path),
         standing=run.standing(),
@@ -142,8 +141,8 @@ def summarise(run: Run) -> RunSummary:
         prediction=predict_run(run),
         fit=fit_parts(run),
         terms=terms_course(run),
-        violations=violations,
-        bias=bias_warning(run, violations.of("speeds")),
+        violations=find_violations(run),
+        bias=bias_warning(run),
     )
 
 
