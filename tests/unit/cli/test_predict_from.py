@@ -16,6 +16,7 @@ from stsyn_mpi.analysis.theory.schemes import predict_scheme
 from stsyn_mpi.api import simulate
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
+from stsyn_mpi.spec import parse_duration
 from stsyn_mpi.tuning import machine
 
 
@@ -262,6 +263,18 @@ def test_rounds_of_fednova_are_of_the_u_that_it_draws_around(simulated, predict)
         assert len(np.unique(file["target_updates"][:])) > 1
     *_, note = predict(path)["from"]["notes"]
     assert f"(fednova, K=8, U=10): rounds of {1e3 * time_s:.3g} ms" in note
+
+
+def test_communication_of_fednova_is_that_of_all_its_rounds(simulated, predict):
+    options = {"workers": 3, "network": "constant:cost=5ms"}
+    path = simulated(strategy="fednova:U=6", **options)
+    with h5py.File(path, "r+") as file:
+        largest = file["target_updates"][:]
+        is_usual = largest == np.bincount(largest).argmax()
+        assert 2 <= is_usual.sum() < 40
+        file["wall_s"][:] += np.cumsum(0.002 * ~is_usual)
+    share = 1 - is_usual.mean()
+    assert parse_duration(predict(path)["comm"]) == pytest.approx(0.005 + 0.002 * share)
 
 
 def test_k_and_u_of_an_adapted_run_are_those_of_most_rounds(simulated, predict):
