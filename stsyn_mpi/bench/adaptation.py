@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf, isfinite
@@ -24,6 +22,7 @@ from pathlib import Path
 
 from stsyn_mpi.bench.adaptation_conditions import CHANGING, STEADY, Condition
 from stsyn_mpi.bench.changing_workers import changing_at
+from stsyn_mpi.bench.processes import one_a_core
 from stsyn_mpi.news import News
 from stsyn_mpi.protocol.commands import RecordRound
 from stsyn_mpi.run_simulation import simulate
@@ -170,8 +169,7 @@ def main() -> None:
     options = _parser().parse_args()
     chosen = tables(options.only)
     conditions = [condition for table in chosen for condition in table]
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with one_a_core() as pool:
         results = list(zip(conditions, pool.map(measure, conditions), strict=True))
     n_steady = len(chosen[0])
     for part in (results[:n_steady], results[n_steady:]):

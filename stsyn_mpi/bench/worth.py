@@ -12,18 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 
+from stsyn_mpi.bench.processes import one_a_core
 from stsyn_mpi.bench.worth_conditions import CONDITIONS, Condition
 from stsyn_mpi.bench.worth_table import WAYS, Found, lines, row_of
 from stsyn_mpi.run_simulation import simulate
@@ -156,9 +154,7 @@ def _train(
 
 
 def _measure_all(n_seeds: int) -> Iterator[tuple[Condition, Found]]:
-    # A fork would have the threads of a library that is there already.
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawn) as pool:
+    with one_a_core() as pool:
         every = pool.map(partial(measure, n_seeds=n_seeds), CONDITIONS)
         for n, (condition, found) in enumerate(zip(CONDITIONS, every, strict=True)):
             there = f"{n + 1}/{len(CONDITIONS)}  {row_of(condition, found)}"
@@ -172,7 +168,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=N_SEEDS, help="of each order")
     parser.add_argument("--raw", type=Path, help="file for all ratios and times")
     options = parser.parse_args(arguments)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     results = list(_measure_all(options.seeds))
     print("\n".join(lines(results)))
     if options.raw is not None:
