@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _LINEAR = 0.1
 _SHOWN_COSTS = (0.0, 5.0)
-_FREE = "free communication"
 _RATIO = "time to target / that of STSyn"
 _TICKS = (0.1, 0.3, 1, 3, 10, 30)
 
