@@ -13,18 +13,14 @@ from stsyn_mpi.analysis.fitting.few_factors import few_factors
 from stsyn_mpi.analysis.fitting.fit_words import USES_MEASURED
 from stsyn_mpi.analysis.fitting.run_fit import PER_ROUND, RunFit
 from stsyn_mpi.analysis.theory.pace_laws import pace_laws
+from stsyn_mpi.analysis.theory.run_replay import AT_PACE, replay_of
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
-from stsyn_mpi.errors import InputError
 from stsyn_mpi.runfile.reader import Run
-from stsyn_mpi.runfile.update_search import UpdateSearch
 from stsyn_mpi.simulation.trace import paces_of, read_record
-from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 
 _OF_PACES = ("round", "shared")
 """Tests whose finding is in a replay, and in no law of independent updates."""
-_MOST_ROWS = 1 << 22
-"""What is replayed is held in memory: some 200 bytes for each local update."""
 _FAR = (
     "The run's own updates are replayed, as no law is near them: where rounds were cut "
     "short long ones are too rare"
@@ -77,19 +73,15 @@ def replayed(
     found = [test for test in broken if test.name in _OF_PACES]
     if fit.scope == PER_ROUND or not (found or fit.uses_measured):
         return None
-    if UpdateSearch(run).n_rows > _MOST_ROWS:
-        return None
-    delay = f"trace:file={run.path}"
-    try:
-        parse_virtual_delay(delay, 0, run.n_workers)
-    except InputError:
+    delay = replay_of(run)
+    if delay is None:
         return None
     if not found:
         return SimulatedLaw(delay, fit.update_laws, (told(fit), _FAR), ("speeds",))
     why = (abridged(test.words.rstrip(".")) for test in found)
     words = (told(fit), *why, _CORRELATED)
     laws = _laws_of_paces(run, fit)
-    return SimulatedLaw(f"{delay},beyond=pace", laws, words, (*_OF_PACES, "speeds"))
+    return SimulatedLaw(delay + AT_PACE, laws, words, (*_OF_PACES, "speeds"))
 
 
 def told(fit: RunFit) -> str:

@@ -14,10 +14,8 @@ from stsyn_mpi.analysis.fitting.violation_words import is_weak
 from stsyn_mpi.analysis.fitting.violations import find_violations
 from stsyn_mpi.analysis.stuck import stuck_words
 from stsyn_mpi.analysis.theory.run_overrun import overrun_words
-from stsyn_mpi.errors import InputError
+from stsyn_mpi.analysis.theory.run_replay import AT_PACE, replay_of
 from stsyn_mpi.runfile.reader import Run
-from stsyn_mpi.runfile.update_search import UpdateSearch
-from stsyn_mpi.simulation.virtual_delay import parse_virtual_delay
 
 _LEFT_OUT = {
     "speeds": "The law takes them as equally fast, for no factors were fitted.",
@@ -37,7 +35,6 @@ _WEAK = (
     "law takes updates as independent."
 )
 _IN_A_REPLAY = ("round",)
-_MOST_REPLAYED = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -92,14 +89,10 @@ def _left_out(test: ViolationTest) -> str:
 def _remedy(run: Run, fit: RunFit, predicted: Predicted, test: ViolationTest) -> str:
     """Return the command that predicts the same of the run's own updates.
 
-    Empty where they cannot be replayed, or reading them all would take minutes.
+    Empty where they cannot be replayed.
     """
-    if test.name not in _IN_A_REPLAY or UpdateSearch(run).n_rows > _MOST_REPLAYED:
-        return ""
-    law = f"trace:file={run.path},beyond=pace"
-    try:
-        parse_virtual_delay(law, 0, run.n_workers)
-    except InputError:
+    law = replay_of(run) if test.name in _IN_A_REPLAY else None
+    if law is None:
         return ""
     words = ["-M", str(run.n_workers), "-K", str(predicted.wait_for)]
     words += ["-U", str(predicted.target_updates), "--comm", predicted.comm]
@@ -108,5 +101,5 @@ def _remedy(run: Run, fit: RunFit, predicted: Predicted, test: ViolationTest) ->
     words += [word for values in predicted.grid for word in ("--grid", values)]
     return (
         " Replayed, the run's own updates keep the pace of a worker in a round: "
-        f"stsyn-mpi predict {shlex.join(words)} --delay {shlex.quote(law)}"
+        f"stsyn-mpi predict {shlex.join(words)} --delay {shlex.quote(law + AT_PACE)}"
     )

@@ -10,7 +10,7 @@ import pytest
 from stsyn_mpi.analysis.fitting.evidence import ViolationTest
 from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.analysis.fitting.violations import Violations
-from stsyn_mpi.analysis.theory import run_warnings
+from stsyn_mpi.analysis.theory import run_replay, run_warnings
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.schemes import predict_scheme
 from stsyn_mpi.api import simulate
@@ -229,7 +229,7 @@ def test_a_weak_finding_is_no_strong_word(correlation, words, in_spells, monkeyp
 
 def test_no_command_is_named_that_would_be_refused(in_spells, predict, monkeypatch):
     """Of a worker that completed nothing; of more updates than can be read at once."""
-    monkeypatch.setattr(run_warnings, "_MOST_REPLAYED", 100)
+    monkeypatch.setattr(run_replay, "_MOST_ROWS", 100)
     first, *_ = predict(in_spells)["from"]["notes"]
     assert first.endswith("the law takes updates as independent.")
     monkeypatch.undo()

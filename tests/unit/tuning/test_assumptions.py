@@ -13,12 +13,12 @@ from stsyn_mpi.analysis.fitting.run_fit import fit_run
 from stsyn_mpi.analysis.fitting.unmodelled import unmodelled
 from stsyn_mpi.analysis.fitting.violations import NAMES, Violations, find_violations
 from stsyn_mpi.analysis.prediction import predict_run
+from stsyn_mpi.analysis.theory import run_replay
 from stsyn_mpi.analysis.theory.delay_laws import worker_laws
 from stsyn_mpi.analysis.theory.run_warnings import Predicted, run_warnings
 from stsyn_mpi.cli.main import run as run_command
 from stsyn_mpi.runfile.reader import open_run
 from stsyn_mpi.runfile.schema import WorkerStatus
-from stsyn_mpi.tuning import replay
 from stsyn_mpi.tuning.machine import STUCK, machine_of
 
 pytestmark = pytest.mark.timeout(120)
@@ -95,7 +95,7 @@ def test_what_cannot_be_replayed_is_named_in_the_verdict(tune, in_spells, tmp_pa
 
 
 def test_a_run_of_very_many_updates_is_not_replayed(tune, in_spells, monkeypatch):
-    monkeypatch.setattr(replay, "_MOST_ROWS", 1000)
+    monkeypatch.setattr(run_replay, "_MOST_ROWS", 1000)
     advice = tune(in_spells)
     assert not advice["delay"].startswith("trace")
     assert advice["verdict"][1].startswith("Beware: the run shows slow updates")
