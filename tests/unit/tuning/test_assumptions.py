@@ -178,7 +178,13 @@ def test_what_workers_do_while_messages_are_on_their_way_is_named(simulated, as_
         assert not any(words in line for line in said)
 
 
-def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(tune, free):
+def test_nothing_is_named_where_nothing_fails_or_another_law_is_given(
+    tune, free, in_spells
+):
     advice = tune(free)
     assert not any("Beware" in line for line in advice["verdict"])
     assert not any("Warning" in line for line in advice["assumptions"])
+    with open_run(in_spells) as run:
+        machine = machine_of(run, "exponential:mean=20ms")
+    assert machine.unsimulated == ()
+    assert not any("Warning" in line for line in machine.words)
