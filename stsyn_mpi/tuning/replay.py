@@ -17,7 +17,8 @@ from stsyn_mpi.analysis.theory.run_replay import AT_PACE, replay_of
 from stsyn_mpi.analysis.theory.update_laws import UpdateLaw
 from stsyn_mpi.analysis.words import abridged
 from stsyn_mpi.runfile.reader import Run
-from stsyn_mpi.simulation.trace import paces_of, read_record
+from stsyn_mpi.simulation.recorded import read_record
+from stsyn_mpi.simulation.trace import paces_of
 
 _OF_PACES = ("round", "shared")
 """Tests whose finding is in a replay, and in no law of independent updates."""

@@ -27,7 +27,8 @@ from stsyn_mpi.simulation import distributions as d
 from stsyn_mpi.simulation.delays import DelayLaw, KeyedDelay, parse_delay
 from stsyn_mpi.simulation.keys import read_factors
 from stsyn_mpi.simulation.markov import MarkovDelay
-from stsyn_mpi.simulation.trace import BEYOND, FILE, PART, Record, paces_of, read_record
+from stsyn_mpi.simulation.recorded import Record, read_record
+from stsyn_mpi.simulation.trace import BEYOND, FILE, PART, paces_of
 from stsyn_mpi.spec import Spec, parse_spec
 
 _SHORTEST_S, _LONGEST_S = 1e-12, 1e12

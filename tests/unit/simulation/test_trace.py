@@ -12,7 +12,7 @@ from stsyn_mpi.rng import KeyedUniforms, Purpose
 from stsyn_mpi.runfile import RunWriter
 from stsyn_mpi.runfile import reader as run_reader
 from stsyn_mpi.runfile.reader import open_run
-from stsyn_mpi.simulation import trace
+from stsyn_mpi.simulation import recorded
 from stsyn_mpi.simulation.delays import parse_delay
 
 # (worker, round): completed times, and how long the cancelled update had lasted.
@@ -178,7 +178,7 @@ def test_a_file_is_read_once_until_it_changes(path, monkeypatch):
     monkeypatch.setattr(
         run_reader, "open_run", lambda path: reads.append(path) or open_run(path)
     )
-    trace._read.cache_clear()
+    recorded._read.cache_clear()
     for n_workers, part in [(3, "total"), (2, "work"), (None, "total")]:
         law_of(path, n_workers, f",part={part}")
     TrainConfig(delay=f"trace:file={path}", workers=3).validate()
