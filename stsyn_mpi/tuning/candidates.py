@@ -10,14 +10,14 @@ from stsyn_mpi.errors import InputError
 from stsyn_mpi.schemes import parse_scheme, trains_gradients
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.strategies import WaitFor
+from stsyn_mpi.strategies.fixed import UploadsAtAnyAge
+from stsyn_mpi.strategies.terms import ADAPTS
 from stsyn_mpi.study.entries import canonical_scheme
 
 PAPER = "stsyn"
-ADAPT_OFF = "off"
+ADAPT_OFF = ADAPTS[0]
 MOST_UPDATES = 10_000
 """U above this is not simulated."""
-NEVER_WAITS = ("k-async", "k-batch-async", "async", "fedbuff")
-"""Schemes whose workers go on while others are at work."""
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +41,11 @@ class Candidate:
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def goes_over(self) -> bool:
+        """Whether its workers go on over the end of a round."""
+        return issubclass(parse_scheme(self.name).kind, UploadsAtAnyAge)
 
 
 def make_candidate(text: str, n_workers: int, k: int | None, u: int) -> Candidate:
@@ -102,5 +107,5 @@ def rounds_for(candidate: Candidate, n_workers: int, rounds: int) -> int:
     A round of a scheme that goes on with K uploads is short: there must be more.
     """
     share = n_workers / min(n_workers, candidate.wait_for)
-    is_short = candidate.name in NEVER_WAITS or trains_gradients(candidate.label)
+    is_short = candidate.goes_over or trains_gradients(candidate.label)
     return min(20 * rounds, math.ceil(rounds * share)) if is_short else rounds

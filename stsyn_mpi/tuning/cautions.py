@@ -12,7 +12,7 @@ from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.schemes import parse_scheme
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.spec import parse_spec
-from stsyn_mpi.tuning.candidates import NEVER_WAITS, Candidate
+from stsyn_mpi.tuning.candidates import Candidate
 from stsyn_mpi.tuning.request import Request
 from stsyn_mpi.tuning.trials import rounds_of
 from stsyn_mpi.tuning.verdict import TRACE
@@ -81,7 +81,7 @@ def _of_draws(request: Request, delay: str) -> Iterator[str]:
 
 
 def _of_age(request: Request, best: Candidate, n_workers: int) -> Iterator[str]:
-    if request.target is not None or best.name not in NEVER_WAITS:
+    if request.target is not None or not best.goes_over:
         return
     uploads = best.wait_for * rounds_of(best, n_workers)
     if uploads < _FEWEST_UPLOADS * n_workers:
