@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     SPLIT = 5
     NETWORK = 6
     FAULT = 7
+    REPLAY = 8
 
 
 def keyed_generator(

@@ -32,17 +32,20 @@ class Keys:
         Worker m's delays are multiplied by ``factors[m]``; empty means 1 for all.
     n_workers : int or None
         Workers of the run; None where that is not settled.
+    purpose : Purpose
+        What the draws are for.
     """
 
     seed: int
     scope: Scope = "per-update"
     factors: tuple[float, ...] = ()
     n_workers: int | None = None
+    purpose: Purpose = Purpose.DELAY
     uniforms: KeyedUniforms = field(init=False, repr=False, compare=False)
     factor_array: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "uniforms", KeyedUniforms(self.seed, Purpose.DELAY))
+        object.__setattr__(self, "uniforms", KeyedUniforms(self.seed, self.purpose))
         object.__setattr__(self, "factor_array", np.array(self.factors))
 
 

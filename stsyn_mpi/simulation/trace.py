@@ -5,7 +5,8 @@ What the record does not hold is drawn from what it holds:
 
 - Rounds beyond the last begin again with the first.
 - An update beyond those that the worker completed in that round is the empirical
-  quantile, among all its completed updates, of the uniform that every law would use.
+  quantile, among all its completed updates, of a uniform of the same key as those of
+  other laws, but another draw.
 - The update that was in flight when the round closed is known to have lasted longer
   than it had by then: it is drawn among the completed ones that did. If none did, it
   takes the time it had lasted and a draw.
@@ -17,11 +18,13 @@ So a worker that was slow in a round is slow for as long as the record goes. Ask
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from stsyn_mpi.errors import InputError
+from stsyn_mpi.rng import Purpose
 from stsyn_mpi.simulation.keys import KeyedLaw, Keys
 from stsyn_mpi.simulation.paces import Paces, Updates
 from stsyn_mpi.simulation.parameters import OneOf, RunFileName
@@ -179,6 +182,8 @@ def make_trace(spec: Spec, keys: Keys) -> TraceDelay:
         idle = int(np.argmin(n_done))
         raise InputError(f"trace {path}: worker {idle} completed no update")
     paces = paces_of(record, part) if BEYOND.read(spec) == "pace" else None
+    # Under the seed of the record its own uniforms would tell what was cancelled.
+    keys = replace(keys, purpose=Purpose.REPLAY)
     return TraceDelay(keys, record, part, paces)
 
 

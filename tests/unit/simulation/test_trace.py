@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from synthetic_run import config_json, draw_rounds, write_run
 
+from stsyn_mpi.api import simulate
 from stsyn_mpi.config import TrainConfig
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.rng import KeyedUniforms, Purpose
@@ -71,7 +72,7 @@ def expected(m, j, i, part="total"):
     if i < len(times):
         return share * times[i]
     pool = sorted(t for (k, _), (ts, _) in TABLE.items() if k == m for t in ts)
-    u = KeyedUniforms(SEED, Purpose.DELAY).of_updates(m, j, i, 1)[0]
+    u = KeyedUniforms(SEED, Purpose.REPLAY).of_updates(m, j, i, 1)[0]
     if i > len(times) or cut is None:
         return share * pool[int(u * len(pool))]
     if part == "injected":
@@ -113,6 +114,20 @@ def test_beyond_the_record_draws_at_a_pace_are_functions_of_their_keys(path, par
     assert law.draw_rounds(7, 2, 2, 3).tolist() == found[7:9, :2, :3].tolist()
     assert (found > 0).all()
     assert (found[3:6] != found[:3]).any()
+
+
+@pytest.mark.parametrize("beyond", ["worker", "pace"])
+def test_under_the_seed_of_the_record_draws_are_new_ones(tmp_path, beyond):
+    """Its own uniforms are those of long updates where one was cancelled."""
+    path, seeds = tmp_path / "own.h5", (4, 5, 6, 7)
+    options = {"workers": 8, "rounds": 200, "timing_only": True, "seed": seeds[0]}
+    delay = "exponential:mean=20ms"
+    simulate(strategy="stsyn:K=2,U=5", delay=delay, out=str(path), **options)
+    text = f"trace:file={path},beyond={beyond}"
+    own, *others = (
+        parse_delay(text, seed, 8).draw_rounds(0, 200, 8, 10).mean() for seed in seeds
+    )
+    assert own == pytest.approx(np.mean(others), rel=0.02)
 
 
 def test_the_whole_time_is_replayed_unless_told_otherwise(path):
