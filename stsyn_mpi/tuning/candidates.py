@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from stsyn_mpi.analysis.theory.run_cost import goes_over
 from stsyn_mpi.errors import InputError
 from stsyn_mpi.schemes import parse_scheme, trains_gradients
 from stsyn_mpi.simulate_config import SimulateConfig
 from stsyn_mpi.strategies import WaitFor
-from stsyn_mpi.strategies.fixed import UploadsAtAnyAge
 from stsyn_mpi.strategies.terms import ADAPTS
 from stsyn_mpi.study.entries import canonical_scheme
 
@@ -45,7 +45,7 @@ class Candidate:
     @property
     def goes_over(self) -> bool:
         """Whether its workers go on over the end of a round."""
-        return issubclass(parse_scheme(self.name).kind, UploadsAtAnyAge)
+        return goes_over(parse_scheme(self.name).kind)
 
 
 def make_candidate(text: str, n_workers: int, k: int | None, u: int) -> Candidate:
