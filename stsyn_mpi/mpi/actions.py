@@ -35,7 +35,6 @@ from stsyn_mpi.training.server_steps import ServerStep
 class RootParts:
     """What a root is made of.
 
-    ``report`` is called with each round's record, change of K and U, and evaluation.
     ``begun_s`` are the seconds that a resumed run had taken.
     """
 
